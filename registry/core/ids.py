@@ -1,0 +1,123 @@
+"""Identifiers and the enumerations whose numbers are on chain.
+
+An address is always shown in EIP-55; any case is read, because people paste them from many programs.
+
+>>> to_address("0x5aaeb6053f3e94c9b9a09f33669435e7ef1beaed")
+'0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed'
+"""
+
+import hashlib
+import re
+from collections.abc import Callable
+from enum import IntEnum, IntFlag
+from typing import NewType
+
+from registry.errors import Malformed
+
+Address = NewType("Address", str)
+VersionId = NewType("VersionId", bytes)
+
+_ADDRESS = re.compile(r"0[xX]([0-9a-fA-F]{40})")
+_HEX32 = re.compile(r"0x([0-9a-f]{64})")
+
+
+class Role(IntFlag):
+    """What a member may do; bit i is the i-th role, on chain too."""
+
+    SUBMITTER = 1 << 0
+    MINER = 1 << 1
+    SPONSOR = 1 << 2
+    DEVICE = 1 << 3
+    AGGREGATOR = 1 << 4
+    VALIDATOR = 1 << 5
+    HOST = 1 << 6
+    OPERATOR = 1 << 7
+    AUDITOR = 1 << 8
+    WITNESS = 1 << 9
+    GATEWAY = 1 << 10
+    COUNCIL = 1 << 11
+
+
+class Status(IntEnum):
+    """The life of a record on chain; only forward."""
+
+    ACTIVE = 1
+    DEPRECATED = 2
+    REVOKED = 3
+    CANCELLED = 4
+
+
+class FeeClass(IntEnum):
+    """FWT's two classes: standard is L, priority is H and is served first."""
+
+    STANDARD = 0
+    PRIORITY = 1
+
+
+def _keccak_backend() -> Callable[[bytes], bytes]:
+    try:
+        from sha3 import keccak_256  # type: ignore[import-untyped]
+    except ImportError:  # no wheel of safe-pysha3 for this platform: ten times slower, same digests
+        from eth_hash.auto import keccak as slow
+
+        return slow
+
+    def fast(message: bytes) -> bytes:
+        return bytes(keccak_256(message).digest())
+
+    return fast
+
+
+keccak = _keccak_backend()
+
+
+def sha256(message: bytes) -> bytes:
+    """The SHA-256 digest of the bytes."""
+    return hashlib.sha256(message).digest()
+
+
+def address_of(raw: bytes) -> Address:
+    """The EIP-55 form of 20 address bytes."""
+    if len(raw) != 20:
+        raise Malformed(f"an address has 20 bytes, got {len(raw)}")
+    lower = raw.hex()
+    digest = keccak(lower.encode()).hex()
+    return Address(
+        "0x" + "".join(c.upper() if int(d, 16) > 7 else c for c, d in zip(lower, digest, strict=False))
+    )
+
+
+def to_address(text: str) -> Address:
+    """Read `0x` and 40 hex digits of any case."""
+    match = _ADDRESS.fullmatch(text)
+    if match is None:
+        raise Malformed(f"{text!r} is no address", hint="an address is 0x and 40 hex digits")
+    return address_of(bytes.fromhex(match[1]))
+
+
+def address_bytes(address: Address) -> bytes:
+    """The 20 bytes of an address."""
+    return bytes.fromhex(address[2:])
+
+
+def hex32(raw: bytes) -> str:
+    """`0x` and lower-case hex, as every 32-byte value is written."""
+    return "0x" + raw.hex()
+
+
+def parse_hex32(text: str) -> bytes:
+    """Read the one form that `hex32` writes for 32 bytes."""
+    match = _HEX32.fullmatch(text)
+    if match is None:
+        raise Malformed(f"{text!r} is not 0x and 64 lower-case hex digits")
+    return bytes.fromhex(match[1])
+
+
+def name_hash(name: str) -> bytes:
+    """What the chain keeps of a model's name."""
+    return keccak(name.encode())
+
+
+def model_id(namespace_id: int, name: str) -> bytes:
+    """keccak256(abi.encodePacked(uint64 namespaceId, nameHash))."""
+    return keccak(namespace_id.to_bytes(8, "big") + name_hash(name))

@@ -1,0 +1,239 @@
+"""The contracts of one deployment, as typed calls over any chain.
+
+Reads answer records; writes answer calldata, because keys never pass through here.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from registry.chain.base import ChainLink
+from registry.chain.deployment import Deployment
+from registry.chain.encoding import Event, decode_log, decode_result, encode_call
+from registry.core.ids import Address, FeeClass, Role, Status, VersionId, to_address
+from registry.core.version import Domain, Version
+from registry.errors import ChainReorganised, NotFound
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """Escrow and membership of one address, as the chain has it now."""
+
+    balance: int
+    namespace_id: int
+    roles: Role
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """The one storage slot of a version."""
+
+    submitter: Address
+    block: int
+    fee_class: FeeClass
+    status: Status
+    time: int
+
+
+@dataclass(frozen=True, slots=True)
+class Menu:
+    """Prices in force, wei per byte, by class: `rho` the fee, `tax` the waiting tax."""
+
+    rho: tuple[int, int]
+    tax: tuple[int, int]
+
+    def price(self, fee_class: FeeClass) -> int:
+        """What one byte costs in a class."""
+        return self.rho[fee_class] + self.tax[fee_class]
+
+
+@dataclass(frozen=True, slots=True)
+class FeeParams:
+    """What the fee market was deployed with."""
+
+    slots_per_epoch: int
+    slot_s: int
+    eta: int
+    run_cap: int
+    eps: int
+    g_h: int
+    g_l: int
+    tau0_h: int
+    tau0_l: int
+    slot_bytes: int
+    turn_slots: int
+    grace_slots: int
+    post_slots: int
+    max_item_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class OpenEpoch:
+    """The epoch that sealing is in or waits for."""
+
+    epoch: int
+    roster_id: int
+    accounts: int
+    posted: int
+    sealed_in: bool
+    sealed_before: bool
+    ever_sealed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Rebate:
+    """The rebate run of the epoch closed last."""
+
+    epoch: int
+    cursor: int
+    length: int
+    accounts: int
+    due: bool
+    taxes: int
+    carry: int
+    paid: int
+
+
+class Contracts:
+    """Calls and events of TwinRegistry, Consortium, StorageMarket, RewardPool and AuditAnchor."""
+
+    def __init__(self, link: ChainLink, deployment: Deployment) -> None:
+        self.link = link
+        self.deployment = deployment
+        self.domain = Domain(link.chain_id, deployment.address("TwinRegistry"))
+        self._names = {deployment.address(name): name for name in deployment.names}
+        self._params: FeeParams | None = None
+        self._start: int | None = None
+
+    def address(self, contract: str) -> Address:
+        """Where a contract is."""
+        return self.deployment.address(contract)
+
+    def events(self, first: int, last: int) -> list[Event]:
+        """Every event of these contracts in blocks first to last, in chain order."""
+        logs = self.link.logs(first, last, list(self._names))
+        return [decode_log(self._names[log.address], log) for log in logs]
+
+    def read(self, contract: str, function: str, *args: object) -> tuple[object, ...]:
+        """Call a view and decode what it answers."""
+        raw = self.link.call(self.address(contract), encode_call(contract, function, args))
+        return decode_result(contract, function, raw)
+
+    def account(self, address: Address) -> Account:
+        """Escrow, namespace and roles of an address."""
+        (found,) = self.read("TwinRegistry", "account", address)
+        balance, namespace_id, _enrolment, roles = _tuple(found)
+        return Account(_int(balance), _int(namespace_id), Role(_int(roles)))
+
+    def record(self, version_id: VersionId) -> Record | None:
+        """The record of a version, None when the chain never took it."""
+        (packed,) = self.read("TwinRegistry", "record", version_id)
+        word = _int(packed)
+        if word == 0:
+            return None
+        return Record(
+            submitter=to_address(f"0x{word >> 96:040x}"),
+            block=(word >> 56) & (1 << 40) - 1,
+            fee_class=FeeClass((word >> 52) & 0xF),
+            status=Status((word >> 48) & 0xF),
+            time=word & (1 << 48) - 1,
+        )
+
+    def menu(self) -> Menu:
+        """The prices of the open epoch."""
+        (found,) = self.read("TwinRegistry", "menu")
+        rho_h, rho_l, tax_h, tax_l = map(_int, _tuple(found))
+        return Menu((rho_l, rho_h), (tax_l, tax_h))
+
+    def params(self) -> FeeParams:
+        """The fee market's constants."""
+        if self._params is None:
+            (found,) = self.read("TwinRegistry", "params")
+            self._params = FeeParams(*map(_int, _tuple(found)))
+        return self._params
+
+    def slot_at(self, time: int) -> int:
+        """The slot of a chain time."""
+        if self._start is None:
+            self._start = _int(self.read("TwinRegistry", "start")[0])
+        return max(0, time - self._start) // self.params().slot_s
+
+    def open_epoch(self) -> OpenEpoch:
+        """Where closing stands."""
+        (found,) = self.read("TwinRegistry", "openEpoch")
+        epoch, roster_id, accounts, posted, sealed_in, sealed_before, ever = _tuple(found)
+        return OpenEpoch(
+            _int(epoch),
+            _int(roster_id),
+            _int(accounts),
+            _int(posted),
+            bool(sealed_in),
+            bool(sealed_before),
+            bool(ever),
+        )
+
+    def rebate(self) -> Rebate:
+        """Where paying rebates stands."""
+        (found,) = self.read("TwinRegistry", "rebate")
+        epoch, cursor, length, accounts, due, taxes, carry, paid = _tuple(found)
+        return Rebate(
+            *map(_int, (epoch, cursor, length, accounts)), bool(due), *map(_int, (taxes, carry, paid))
+        )
+
+    def budget(self) -> int:
+        """Bytes that may still begin to be sealed in this slot."""
+        return _int(self.read("TwinRegistry", "budget")[0])
+
+    def roster(self) -> list[tuple[Address, int]]:
+        """The miners of the open epoch in turn order, with their prices in wei per byte."""
+        miners, prices = self.read("TwinRegistry", "roster")
+        return [
+            (to_address(str(miner)), _int(price))
+            for miner, price in zip(_tuple(miners), _tuple(prices), strict=True)
+        ]
+
+    def turn(self, slot: int) -> tuple[Address, bool]:
+        """Whose turn a slot is, and whether nobody else may seal in it."""
+        miner, exclusive = self.read("TwinRegistry", "turnOf", slot)
+        return to_address(str(miner)), bool(exclusive)
+
+    def is_paused(self) -> bool:
+        """Whether the council has paused the consortium."""
+        return bool(self.read("Consortium", "paused")[0])
+
+    def check_genesis(self) -> None:
+        """ChainReorganised when this chain is not the one that was deployed on."""
+        if self.link.genesis_hash != self.deployment.genesis_hash:
+            raise ChainReorganised(
+                f"the chain begins with block 0x{self.link.genesis_hash.hex()}, the deployment with "
+                f"0x{self.deployment.genesis_hash.hex()}",
+                hint="this is another chain: check the RPC URL, or deploy anew into an empty home",
+            )
+        for name in self.deployment.names:
+            if not self.link.code(self.address(name)):
+                raise NotFound(f"there is no {name} at {self.address(name)}", hint="run `twinledger deploy`")
+
+
+def version_tuple(version: Version) -> tuple[object, ...]:
+    """The struct as the ABI wants it."""
+    return (
+        version.namespace_id,
+        version.name_hash,
+        version.weights_root,
+        version.manifest,
+        list(version.parents),
+        version.size,
+        version.salt,
+        version.submitter,
+    )
+
+
+def _int(value: object) -> int:
+    if not isinstance(value, int):
+        raise TypeError(f"the contract answered {value!r} where a number belongs")
+    return value
+
+
+def _tuple(value: object) -> Sequence[object]:
+    if not isinstance(value, list | tuple):
+        raise TypeError(f"the contract answered {value!r} where a list belongs")
+    return value

@@ -1,0 +1,20 @@
+"""The projection of the chain in SQL: every table can be deleted and is rebuilt the same."""
+
+from registry.index.projection import Projection
+from registry.index.queries import Index
+from registry.index.records import AliasChange, CellRow, Line, MemberRow, ModelRow, StatusChange, VersionRow
+from registry.index.search import Search, SearchPage
+
+__all__ = [
+    "AliasChange",
+    "CellRow",
+    "Index",
+    "Line",
+    "MemberRow",
+    "ModelRow",
+    "Projection",
+    "Search",
+    "SearchPage",
+    "StatusChange",
+    "VersionRow",
+]

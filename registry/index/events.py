@@ -1,0 +1,145 @@
+"""What each kind of event adds to the projection."""
+
+import json
+from collections.abc import Callable
+
+from sqlalchemy import Connection, func, insert, select
+
+from registry.core.ids import hex32
+from registry.index import schema as t
+from registry.index.records import Line
+
+Project = Callable[[Connection, Line], None]
+
+
+def _namespace_created(connection: Connection, line: Line) -> None:
+    _insert(connection, t.namespaces, line, namespace_id=line.args["namespaceId"], name=line.args["name"])
+
+
+def _member_admitted(connection: Connection, line: Line) -> None:
+    _insert(
+        connection,
+        t.memberships,
+        line,
+        address=line.args["member"],
+        namespace_id=line.args["namespaceId"],
+        roles=line.args["roles"],
+    )
+
+
+def _member_removed(connection: Connection, line: Line) -> None:
+    _insert(
+        connection,
+        t.memberships,
+        line,
+        address=line.args["member"],
+        namespace_id=line.args["namespaceId"],
+        roles=0,
+    )
+
+
+def _key_registered(connection: Connection, line: Line) -> None:
+    _insert(connection, t.keys, line, address=line.args["member"], x25519=_hex(line.args["x25519"]))
+
+
+def _cell_added(connection: Connection, line: Line) -> None:
+    _insert(
+        connection,
+        t.cells,
+        line,
+        namespace_id=line.args["namespaceId"],
+        name=line.args["name"],
+        gateway=line.args["gateway"],
+    )
+
+
+def _registered(connection: Connection, line: Line) -> None:
+    args = line.args
+    model = _hex(args["modelId"])
+    # Chain order is the order of insertion, so the count before this row is the same on every gateway.
+    earlier = connection.execute(
+        select(func.coalesce(func.max(t.versions.c.number), 0)).where(t.versions.c.model_id == model)
+    ).scalar_one()
+    parents = _list(args["parents"])
+    version_id = _hex(args["versionId"])
+    _insert(
+        connection,
+        t.versions,
+        line,
+        version_id=version_id,
+        number=earlier + 1,
+        namespace_id=args["namespaceId"],
+        name_hash=_hex(args["nameHash"]),
+        model_id=model,
+        weights_root=_hex(args["weightsRoot"]),
+        manifest=_hex(args["manifest"]),
+        parents=json.dumps(parents),
+        size=args["size"],
+        salt=_hex(args["salt"]),
+        submitter=args["submitter"],
+        fee_class=args["feeClass"],
+        fee=str(args["fee"]),
+        tax=str(args["tax"]),
+        tx_hash=hex32(line.tx_hash),
+        tx_index=line.tx_index,
+        event_index=line.event_index,
+    )
+    if parents:
+        connection.execute(
+            insert(t.parents),
+            [
+                {"block": line.block, "version_id": version_id, "position": position, "parent": parent}
+                for position, parent in enumerate(parents)
+            ],
+        )
+
+
+def _status_changed(connection: Connection, line: Line) -> None:
+    _insert(
+        connection,
+        t.statuses,
+        line,
+        version_id=_hex(line.args["versionId"]),
+        status=line.args["status"],
+        reason=line.args["reason"],
+        actor=line.args["by"],
+    )
+
+
+def _alias_set(connection: Connection, line: Line) -> None:
+    _insert(
+        connection,
+        t.aliases,
+        line,
+        model_id=_hex(line.args["modelId"]),
+        alias=line.args["name"],
+        version_id=_hex(line.args["versionId"]),
+        actor=line.args["by"],
+    )
+
+
+def _insert(connection: Connection, table: t.Table, line: Line, **columns: object) -> None:
+    connection.execute(insert(table), {"block": line.block, "log_index": line.log_index, **columns})
+
+
+def _hex(value: object) -> str:
+    if not isinstance(value, bytes):
+        raise TypeError(f"{value!r} is not bytes")
+    return hex32(value)
+
+
+def _list(value: object) -> list[str]:
+    return [_hex(item) for item in value] if isinstance(value, list | tuple) else []
+
+
+PROJECTORS: dict[tuple[str, str], Project] = {
+    ("Consortium", "NamespaceCreated"): _namespace_created,
+    ("Consortium", "MemberAdmitted"): _member_admitted,
+    ("Consortium", "RolesChanged"): _member_admitted,
+    ("Consortium", "MemberRemoved"): _member_removed,
+    ("Consortium", "KeyRegistered"): _key_registered,
+    ("Consortium", "CellAdded"): _cell_added,
+    ("TwinRegistry", "Registered"): _registered,
+    ("TwinRegistry", "StatusChanged"): _status_changed,
+    ("TwinRegistry", "AliasSet"): _alias_set,
+}

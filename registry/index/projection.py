@@ -1,0 +1,142 @@
+"""Writes the projection: one SQL transaction per block, the cursor included.
+
+The cursor is the newest row of `blocks`: a crash between two blocks resumes behind the last whole one.
+"""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Engine, delete, insert, select
+
+from registry.core.ids import hex32, name_hash
+from registry.database import reading, writing
+from registry.index import schema as t
+from registry.index.events import PROJECTORS
+from registry.index.records import BlockMark, Line
+
+# Older block rows only serve a walk back after a reorganisation; those with events stay.
+_KEPT_BLOCKS = 1024
+
+
+class Projection:
+    """Follows the chain into tables."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        t.metadata.create_all(engine)
+
+    def cursor(self) -> BlockMark | None:
+        """The last projected block."""
+        with reading(self._engine) as connection:
+            row = connection.execute(select(t.blocks).order_by(t.blocks.c.number.desc()).limit(1)).first()
+        return None if row is None else BlockMark(row.number, bytes.fromhex(row.hash[2:]), row.time)
+
+    def hash_at(self, number: int) -> bytes | None:
+        """The hash this projection saw at a height, None where it was not kept."""
+        with reading(self._engine) as connection:
+            found = connection.execute(select(t.blocks.c.hash).where(t.blocks.c.number == number)).scalar()
+        return None if found is None else bytes.fromhex(found[2:])
+
+    def apply(self, blocks: Sequence[BlockMark], lines: Iterable[Line]) -> None:
+        """Project a run of blocks and all their events in one transaction."""
+        if not blocks:
+            return
+        with writing(self._engine) as connection:
+            connection.execute(
+                insert(t.blocks),
+                [{"number": b.number, "hash": hex32(b.hash), "time": b.time} for b in blocks],
+            )
+            for line in lines:
+                connection.execute(insert(t.events), _event_row(line))
+                project = PROJECTORS.get((line.contract, line.name))
+                if project is not None:
+                    project(connection, line)
+            busy = select(t.events.c.block)
+            connection.execute(
+                delete(t.blocks).where(
+                    t.blocks.c.number < blocks[-1].number - _KEPT_BLOCKS, t.blocks.c.number.not_in(busy)
+                )
+            )
+
+    def roll_back(self, number: int) -> list[str]:
+        """Forget everything above block `number`; answers the version ids that are no longer sealed."""
+        with writing(self._engine) as connection:
+            undone = connection.execute(
+                select(t.versions.c.version_id).where(t.versions.c.block > number)
+            ).scalars()
+            lost = list(undone)
+            for table in t.CHAIN_TABLES:
+                connection.execute(delete(table).where(table.c.block > number))
+            connection.execute(delete(t.blocks).where(t.blocks.c.number > number))
+        return lost
+
+    def manifests_wanted(self, limit: int = 500) -> list[str]:
+        """Digests of manifests that a sealed version names and this projection has not read yet."""
+        with reading(self._engine) as connection:
+            known = select(t.manifests.c.digest)
+            rows = connection.execute(
+                select(t.versions.c.manifest).where(t.versions.c.manifest.not_in(known)).limit(limit)
+            )
+            return list(rows.scalars())
+
+    def add_manifest(
+        self,
+        digest: str,
+        *,
+        namespace: str,
+        name: str,
+        body: bytes,
+        fields: Iterable[tuple[str, str | float]],
+    ) -> None:
+        """Make a manifest's fields searchable; the same one twice is no error."""
+        with writing(self._engine) as connection:
+            if connection.execute(select(t.manifests.c.digest).where(t.manifests.c.digest == digest)).first():
+                return
+            connection.execute(
+                insert(t.manifests),
+                {
+                    "digest": digest,
+                    "namespace": namespace,
+                    "name": name,
+                    "name_hash": hex32(name_hash(name)),
+                    "body": body.decode(),
+                },
+            )
+            rows = [
+                {
+                    "digest": digest,
+                    "key": key,
+                    "text": value if isinstance(value, str) else None,
+                    "number": None if isinstance(value, str) else value,
+                }
+                for key, value in fields
+            ]
+            if rows:
+                connection.execute(insert(t.fields), rows)
+
+
+def _event_row(line: Line) -> dict[str, object]:
+    return {
+        "block": line.block,
+        "log_index": line.log_index,
+        "tx_hash": hex32(line.tx_hash),
+        "tx_index": line.tx_index,
+        "event_index": line.event_index,
+        "contract": line.contract,
+        "name": line.name,
+        "args": json.dumps(json_args(line.args), separators=(",", ":"), sort_keys=True),
+    }
+
+
+def json_args(args: Mapping[str, object]) -> dict[str, Any]:
+    """Event arguments as JSON: bytes as hex, integers beyond 2^53 as decimal strings."""
+    return {name: _json_value(value) for name, value in args.items()}
+
+
+def _json_value(value: object) -> Any:
+    if isinstance(value, bytes):
+        return "0x" + value.hex()
+    if isinstance(value, bool) or not isinstance(value, int):
+        return [_json_value(v) for v in value] if isinstance(value, list | tuple) else value
+    return value if abs(value) < 1 << 53 else str(value)

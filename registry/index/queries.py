@@ -1,0 +1,328 @@
+"""Reads of the projection: what is current, and what was."""
+
+import json
+from collections.abc import Iterable, Sequence
+
+from sqlalchemy import ColumnElement, Connection, Engine, Row, Select, and_, func, select
+
+from registry.core.ids import Address, Role, Status, VersionId, hex32, model_id, to_address
+from registry.core.refs import CHAMPION, Reference
+from registry.core.version import Version
+from registry.database import reading
+from registry.errors import Conflict, NotFound
+from registry.index import schema as t
+from registry.index.records import (
+    AliasChange,
+    BlockMark,
+    CellRow,
+    MemberRow,
+    ModelRow,
+    StatusChange,
+    VersionRow,
+)
+
+
+def current_status() -> Select[tuple[int]]:
+    """The newest status of the version in the enclosing query; NULL where it never changed."""
+    return (
+        select(t.statuses.c.status)
+        .where(t.statuses.c.version_id == t.versions.c.version_id)
+        .order_by(t.statuses.c.block.desc(), t.statuses.c.log_index.desc())
+        .limit(1)
+    )
+
+
+def version_query() -> Select[tuple[object, ...]]:
+    """Versions with the rows that complete them; narrow it with `where`."""
+    return (
+        select(
+            t.versions,
+            t.blocks.c.hash.label("block_hash"),
+            t.blocks.c.time.label("block_time"),
+            t.manifests.c.namespace.label("manifest_namespace"),
+            t.manifests.c.name.label("manifest_name"),
+            t.manifests.c.body.label("manifest_body"),
+            t.namespaces.c.name.label("namespace"),
+            current_status().scalar_subquery().label("status"),
+        )
+        .join(t.blocks, t.blocks.c.number == t.versions.c.block)
+        .join(t.namespaces, t.namespaces.c.namespace_id == t.versions.c.namespace_id)
+        .outerjoin(t.manifests, names_manifest())
+    )
+
+
+def names_manifest() -> ColumnElement[bool]:
+    """Joins a version with its manifest, unless that claims another model than the chain says."""
+    return and_(
+        t.manifests.c.digest == t.versions.c.manifest,
+        t.manifests.c.name_hash == t.versions.c.name_hash,
+        t.manifests.c.namespace == t.namespaces.c.name,
+    )
+
+
+class Index:
+    """Answers about sealed versions, members and cells."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+
+    def resolve(self, reference: Reference) -> VersionRow:
+        """The version a reference means now; NotFound, or Conflict for an ambiguous prefix."""
+        with reading(self.engine) as connection:
+            row = _resolved(connection, reference)
+        if row is None:
+            raise NotFound(f"nothing is registered as {reference}", reference=str(reference))
+        return version_row(row)
+
+    def version(self, version_id: VersionId) -> VersionRow | None:
+        """The sealed version of that id."""
+        return next(iter(self.versions([version_id]).values()), None)
+
+    def versions(self, version_ids: Iterable[VersionId]) -> dict[VersionId, VersionRow]:
+        """Those of the versions that are sealed."""
+        wanted = [hex32(version_id) for version_id in version_ids]
+        found: dict[VersionId, VersionRow] = {}
+        with reading(self.engine) as connection:
+            for start in range(0, len(wanted), 500):
+                query = version_query().where(t.versions.c.version_id.in_(wanted[start : start + 500]))
+                found.update((row.version_id, row) for row in map(version_row, connection.execute(query)))
+        return found
+
+    def sealed(self, version_ids: Iterable[VersionId]) -> dict[VersionId, Status]:
+        """The present status of those versions that are sealed: the cheap form of `versions`."""
+        wanted = [hex32(version_id) for version_id in version_ids]
+        found: dict[VersionId, Status] = {}
+        with reading(self.engine) as connection:
+            for start in range(0, len(wanted), 500):
+                query = select(
+                    t.versions.c.version_id, current_status().scalar_subquery().label("status")
+                ).where(t.versions.c.version_id.in_(wanted[start : start + 500]))
+                for row in connection.execute(query):
+                    found[VersionId(bytes.fromhex(row.version_id[2:]))] = Status(row.status or 1)
+        return found
+
+    def of_model(self, namespace: str, name: str) -> list[VersionRow]:
+        """Every version of a model, oldest first."""
+        with reading(self.engine) as connection:
+            model = _model_id(connection, namespace, name)
+            query = version_query().where(t.versions.c.model_id == model)
+            rows = connection.execute(query.order_by(t.versions.c.number)).all()
+        return [version_row(row) for row in rows]
+
+    def models(self, *, after: str = "", limit: int = 100) -> list[ModelRow]:
+        """Models by name, from past `after` (`namespace/name`)."""
+        full = t.namespaces.c.name + "/" + t.manifests.c.name
+        query = (
+            select(t.versions.c.model_id, full.label("model"), func.max(t.versions.c.number).label("number"))
+            .join(t.namespaces, t.namespaces.c.namespace_id == t.versions.c.namespace_id)
+            .join(t.manifests, names_manifest())
+            .where(full > after)
+            .group_by(t.versions.c.model_id, full)
+            .order_by(full)
+            .limit(limit)
+        )
+        with reading(self.engine) as connection:
+            return [_model(connection, row) for row in connection.execute(query).all()]
+
+    def aliases_of(self, version_id: VersionId) -> list[str]:
+        """The aliases that point at a version now."""
+        newer = t.aliases.alias("newer")
+        query = select(t.aliases.c.alias).where(
+            t.aliases.c.version_id == hex32(version_id),
+            ~select(newer.c.block)
+            .where(
+                newer.c.model_id == t.aliases.c.model_id,
+                newer.c.alias == t.aliases.c.alias,
+                (newer.c.block > t.aliases.c.block)
+                | and_(newer.c.block == t.aliases.c.block, newer.c.log_index > t.aliases.c.log_index),
+            )
+            .exists(),
+        )
+        with reading(self.engine) as connection:
+            return sorted(set(connection.execute(query).scalars()))
+
+    def alias_history(self, version_id: VersionId) -> list[AliasChange]:
+        """Every time an alias was pointed at this version."""
+        query = (
+            select(t.aliases, t.blocks.c.time)
+            .join(t.blocks, t.blocks.c.number == t.aliases.c.block)
+            .where(t.aliases.c.version_id == hex32(version_id))
+            .order_by(t.aliases.c.block, t.aliases.c.log_index)
+        )
+        with reading(self.engine) as connection:
+            rows = connection.execute(query).all()
+        return [
+            AliasChange(row.alias, version_id, to_address(row.actor), row.block, row.time) for row in rows
+        ]
+
+    def status_history(self, version_id: VersionId) -> list[StatusChange]:
+        """Every change of a version's status."""
+        query = (
+            select(t.statuses, t.blocks.c.time)
+            .join(t.blocks, t.blocks.c.number == t.statuses.c.block)
+            .where(t.statuses.c.version_id == hex32(version_id))
+            .order_by(t.statuses.c.block, t.statuses.c.log_index)
+        )
+        with reading(self.engine) as connection:
+            rows = connection.execute(query).all()
+        return [
+            StatusChange(
+                version_id, Status(row.status), row.reason, to_address(row.actor), row.block, row.time
+            )
+            for row in rows
+        ]
+
+    def children(self, version_ids: Sequence[VersionId]) -> dict[VersionId, list[VersionId]]:
+        """The versions that name each of these as a parent."""
+        wanted = [hex32(version_id) for version_id in version_ids]
+        found: dict[VersionId, list[VersionId]] = {version_id: [] for version_id in version_ids}
+        with reading(self.engine) as connection:
+            for start in range(0, len(wanted), 500):
+                query = select(t.parents.c.parent, t.parents.c.version_id).where(
+                    t.parents.c.parent.in_(wanted[start : start + 500])
+                )
+                for row in connection.execute(query):
+                    child = VersionId(bytes.fromhex(row.version_id[2:]))
+                    found[VersionId(bytes.fromhex(row.parent[2:]))].append(child)
+        return found
+
+    def member(self, address: Address) -> MemberRow | None:
+        """A member as of now; None for an address that never was one."""
+        return next(iter(self._members(address)), None)
+
+    def members(self) -> list[MemberRow]:
+        """Every address ever admitted, with its present roles."""
+        return sorted(self._members(None), key=lambda member: member.address)
+
+    def namespace_id(self, name: str) -> int | None:
+        """The number of a namespace."""
+        query = select(t.namespaces.c.namespace_id).where(t.namespaces.c.name == name)
+        with reading(self.engine) as connection:
+            return connection.execute(query).scalar()
+
+    def cells(self) -> list[CellRow]:
+        """Every cell, with the gateway named last."""
+        query = (
+            select(t.cells, t.namespaces.c.name.label("namespace"))
+            .join(t.namespaces, t.namespaces.c.namespace_id == t.cells.c.namespace_id)
+            .order_by(t.cells.c.block, t.cells.c.log_index)
+        )
+        with reading(self.engine) as connection:
+            newest = {(row.namespace, row.name): row.gateway for row in connection.execute(query)}
+        return [
+            CellRow(namespace, name, to_address(gateway))
+            for (namespace, name), gateway in sorted(newest.items())
+        ]
+
+    def tip(self) -> BlockMark | None:
+        """The last projected block."""
+        with reading(self.engine) as connection:
+            row = connection.execute(select(t.blocks).order_by(t.blocks.c.number.desc()).limit(1)).first()
+        return None if row is None else BlockMark(row.number, bytes.fromhex(row.hash[2:]), row.time)
+
+    def _members(self, address: Address | None) -> list[MemberRow]:
+        query = (
+            select(t.memberships, t.namespaces.c.name.label("namespace"))
+            .outerjoin(t.namespaces, t.namespaces.c.namespace_id == t.memberships.c.namespace_id)
+            .order_by(t.memberships.c.block, t.memberships.c.log_index)
+        )
+        keys = select(t.keys).order_by(t.keys.c.block, t.keys.c.log_index)
+        if address is not None:
+            query = query.where(t.memberships.c.address == address)
+            keys = keys.where(t.keys.c.address == address)
+        with reading(self.engine) as connection:
+            newest = {row.address: row for row in connection.execute(query)}
+            x25519 = {row.address: bytes.fromhex(row.x25519[2:]) for row in connection.execute(keys)}
+        return [
+            MemberRow(
+                to_address(who), row.namespace_id, row.namespace or "", Role(row.roles), x25519.get(who)
+            )
+            for who, row in newest.items()
+        ]
+
+
+def version_row(row: Row[tuple[object, ...]]) -> VersionRow:
+    """The record of one row of `version_query`."""
+    version = Version(
+        namespace_id=row.namespace_id,
+        name_hash=_raw(row.name_hash),
+        weights_root=_raw(row.weights_root),
+        manifest=_raw(row.manifest),
+        parents=tuple(VersionId(_raw(parent)) for parent in json.loads(row.parents)),
+        size=row.size,
+        salt=_raw(row.salt),
+        submitter=to_address(row.submitter),
+    )
+    return VersionRow(
+        version=version,
+        version_id=VersionId(_raw(row.version_id)),
+        number=row.number,
+        namespace=row.namespace,
+        name=row.manifest_name or "",
+        fee_class=row.fee_class,
+        fee=int(row.fee),
+        tax=int(row.tax),
+        status=Status(row.status or Status.ACTIVE),
+        block=row.block,
+        block_hash=_raw(row.block_hash),
+        block_time=row.block_time,
+        tx_hash=_raw(row.tx_hash),
+        event_index=row.event_index,
+        manifest=None if row.manifest_body is None else row.manifest_body.encode(),
+    )
+
+
+def _resolved(connection: Connection, reference: Reference) -> Row[tuple[object, ...]] | None:
+    query = version_query()
+    if reference.version_prefix is not None:
+        prefix = reference.version_prefix
+        rows = connection.execute(
+            query.where(t.versions.c.version_id >= prefix, t.versions.c.version_id <= prefix + "g").limit(2)
+        ).all()
+        if len(rows) > 1:
+            raise Conflict(f"{prefix} is the beginning of more than one version id", hint="write more digits")
+        return rows[0] if rows else None
+    model = _model_id(connection, reference.namespace or "", reference.name or "")
+    query = query.where(t.versions.c.model_id == model)
+    if reference.number is not None:
+        return connection.execute(query.where(t.versions.c.number == reference.number)).first()
+    pointed = connection.execute(
+        select(t.aliases.c.version_id)
+        .where(t.aliases.c.model_id == model, t.aliases.c.alias == (reference.alias or CHAMPION))
+        .order_by(t.aliases.c.block.desc(), t.aliases.c.log_index.desc())
+        .limit(1)
+    ).scalar()
+    if pointed is not None:
+        return connection.execute(query.where(t.versions.c.version_id == pointed)).first()
+    if reference.alias is not None:
+        return None
+    active = func.coalesce(current_status().scalar_subquery(), 1) == int(Status.ACTIVE)
+    return connection.execute(query.where(active).order_by(t.versions.c.number.desc()).limit(1)).first()
+
+
+def _model_id(connection: Connection, namespace: str, name: str) -> str:
+    number = connection.execute(
+        select(t.namespaces.c.namespace_id).where(t.namespaces.c.name == namespace)
+    ).scalar()
+    # No namespace has the number 0, so a name nobody registered matches nothing.
+    return hex32(model_id(number or 0, name))
+
+
+def _model(connection: Connection, row: Row[tuple[str, str, int]]) -> ModelRow:
+    namespace, name = row.model.split("/", 1)
+    newest = connection.execute(
+        select(t.versions.c.version_id).where(
+            t.versions.c.model_id == row.model_id, t.versions.c.number == row.number
+        )
+    ).scalar_one()
+    changes = connection.execute(
+        select(t.aliases.c.alias, t.aliases.c.version_id)
+        .where(t.aliases.c.model_id == row.model_id)
+        .order_by(t.aliases.c.block, t.aliases.c.log_index)
+    )
+    pointed = {change.alias: VersionId(_raw(change.version_id)) for change in changes}
+    return ModelRow(namespace, name, row.number, VersionId(_raw(newest)), pointed)
+
+
+def _raw(text: str) -> bytes:
+    return bytes.fromhex(text[2:])

@@ -1,0 +1,111 @@
+"""What the projection answers: plain rows, typed."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from registry.core.ids import Address, Role, Status, VersionId
+from registry.core.version import Version
+
+
+@dataclass(frozen=True, slots=True)
+class BlockMark:
+    """A block that was projected."""
+
+    number: int
+    hash: bytes
+    time: int
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A decoded event at its place in the chain."""
+
+    block: int
+    log_index: int
+    time: int
+    tx_hash: bytes
+    tx_index: int
+    event_index: int
+    contract: str
+    name: str
+    args: Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class VersionRow:
+    """One sealed version: the struct, its place on chain, its number and its present status."""
+
+    version: Version
+    version_id: VersionId
+    number: int
+    namespace: str
+    name: str
+    fee_class: int
+    fee: int
+    tax: int
+    status: Status
+    block: int
+    block_hash: bytes
+    block_time: int
+    tx_hash: bytes
+    event_index: int
+    manifest: bytes | None
+
+    @property
+    def model(self) -> str:
+        """`namespace/name`."""
+        return f"{self.namespace}/{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class ModelRow:
+    """A model and where its names point."""
+
+    namespace: str
+    name: str
+    versions: int
+    newest: VersionId
+    aliases: dict[str, VersionId]
+
+
+@dataclass(frozen=True, slots=True)
+class MemberRow:
+    """An admitted address; roles 0 is a member that was removed."""
+
+    address: Address
+    namespace_id: int
+    namespace: str
+    roles: Role
+    x25519: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class CellRow:
+    """A radio cell and the gateway that may attest to it."""
+
+    namespace: str
+    name: str
+    gateway: Address
+
+
+@dataclass(frozen=True, slots=True)
+class StatusChange:
+    """A version was deprecated or revoked, by whom, when and why."""
+
+    version_id: VersionId
+    status: Status
+    reason: str
+    actor: Address
+    block: int
+    time: int
+
+
+@dataclass(frozen=True, slots=True)
+class AliasChange:
+    """An alias was pointed at a version, by whom and when."""
+
+    alias: str
+    version_id: VersionId
+    actor: Address
+    block: int
+    time: int

@@ -1,0 +1,105 @@
+"""Tables of the projection. Every row names the block it came from, and no row is ever updated.
+
+What is current is the newest row, so that undoing a reorganisation is one DELETE per table.
+"""
+
+from sqlalchemy import BigInteger, Column, Float, Index, Integer, MetaData, PrimaryKeyConstraint, Table, Text
+
+metadata = MetaData()
+
+
+def _history(name: str, *columns: Column[object]) -> Table:
+    return Table(
+        name,
+        metadata,
+        Column("block", BigInteger, nullable=False),
+        Column("log_index", Integer, nullable=False),
+        *columns,
+        PrimaryKeyConstraint("block", "log_index", name=f"{name}_pk"),
+    )
+
+
+def _text(name: str) -> Column[object]:
+    return Column(name, Text, nullable=False)
+
+
+def _number(name: str) -> Column[object]:
+    return Column(name, BigInteger, nullable=False)
+
+
+blocks = Table(
+    "blocks", metadata, Column("number", BigInteger, primary_key=True), _text("hash"), _number("time")
+)
+events = _history(
+    "events",
+    _text("tx_hash"),
+    _number("tx_index"),
+    _number("event_index"),
+    _text("contract"),
+    _text("name"),
+    _text("args"),
+)
+namespaces = _history("namespaces", _number("namespace_id"), _text("name"))
+memberships = _history("memberships", _text("address"), _number("namespace_id"), _number("roles"))
+keys = _history("keys", _text("address"), _text("x25519"))
+cells = _history("cells", _number("namespace_id"), _text("name"), _text("gateway"))
+versions = _history(
+    "versions",
+    _text("version_id"),
+    _number("number"),
+    _number("namespace_id"),
+    _text("name_hash"),
+    _text("model_id"),
+    _text("weights_root"),
+    _text("manifest"),
+    _text("parents"),
+    _number("size"),
+    _text("salt"),
+    _text("submitter"),
+    _number("fee_class"),
+    _text("fee"),
+    _text("tax"),
+    _text("tx_hash"),
+    _number("tx_index"),
+    _number("event_index"),
+)
+parents = Table(
+    "parents", metadata, _number("block"), _text("version_id"), _number("position"), _text("parent")
+)
+statuses = _history("statuses", _text("version_id"), _number("status"), _text("reason"), _text("actor"))
+aliases = _history("aliases", _text("model_id"), _text("alias"), _text("version_id"), _text("actor"))
+
+# Content-addressed: a row is true whatever the chain does, so a reorganisation leaves it alone.
+manifests = Table(
+    "manifests",
+    metadata,
+    Column("digest", Text, primary_key=True),
+    _text("namespace"),
+    _text("name"),
+    _text("name_hash"),
+    _text("body"),
+)
+fields = Table(
+    "fields", metadata, _text("digest"), _text("key"), Column("text", Text), Column("number", Float)
+)
+
+Index("versions_by_id", versions.c.version_id, unique=True)
+Index("versions_by_model", versions.c.model_id, versions.c.number)
+Index("versions_by_submitter", versions.c.submitter)
+Index("versions_by_manifest", versions.c.manifest)
+Index("parents_by_child", parents.c.version_id)
+Index("parents_by_parent", parents.c.parent)
+Index("statuses_by_version", statuses.c.version_id)
+Index("aliases_by_model", aliases.c.model_id, aliases.c.alias)
+Index("aliases_by_version", aliases.c.version_id)
+Index("memberships_by_address", memberships.c.address)
+Index("keys_by_address", keys.c.address)
+Index("cells_by_name", cells.c.namespace_id, cells.c.name)
+Index("namespaces_by_name", namespaces.c.name)
+Index("fields_by_text", fields.c.key, fields.c.text)
+Index("fields_by_number", fields.c.key, fields.c.number)
+Index("fields_by_digest", fields.c.digest)
+Index("manifests_by_name", manifests.c.namespace, manifests.c.name)
+Index("events_by_name", events.c.contract, events.c.name)
+
+CHAIN_TABLES = (events, namespaces, memberships, keys, cells, versions, parents, statuses, aliases)

@@ -1,0 +1,7 @@
+"""What only this gateway knows until the chain knows it: submissions, uploads, and requests already answered."""
+
+from registry.pool.requests import Answered, Requests
+from registry.pool.submissions import Entry, Pool, PoolState
+from registry.pool.uploads import Upload, Uploads
+
+__all__ = ["Answered", "Entry", "Pool", "PoolState", "Requests", "Upload", "Uploads"]

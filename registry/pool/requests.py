@@ -1,0 +1,101 @@
+"""Requests already seen: nonces that may not come again, and answers that a repeat gets a second time."""
+
+from dataclasses import dataclass
+
+from sqlalchemy import BigInteger, Column, Engine, Integer, Table, Text, delete, insert, select
+from sqlalchemy.exc import IntegrityError
+
+from registry.database import reading, writing
+from registry.errors import Conflict, Unauthenticated
+from registry.pool.schema import metadata
+
+_DAY_S = 86_400
+
+nonces = Table(
+    "nonces",
+    metadata,
+    Column("address", Text, primary_key=True),
+    Column("nonce", Text, primary_key=True),
+    Column("created", BigInteger, nullable=False, index=True),
+)
+answers = Table(
+    "answers",
+    metadata,
+    Column("actor", Text, primary_key=True),
+    Column("route", Text, primary_key=True),
+    Column("key", Text, primary_key=True),
+    Column("body_sha256", Text, nullable=False),
+    Column("status", Integer, nullable=False),
+    Column("body", Text, nullable=False),
+    Column("created", BigInteger, nullable=False, index=True),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """What a request with this Idempotency-Key was answered."""
+
+    status: int
+    body: str
+
+
+class Requests:
+    """Remembers nonces for their window and idempotent answers for a day."""
+
+    def __init__(self, engine: Engine, *, nonce_window_s: int) -> None:
+        self._engine = engine
+        self._window_s = nonce_window_s
+        metadata.create_all(engine)
+
+    def use_nonce(self, address: str, nonce: bytes, now: int) -> None:
+        """Take a nonce; a second use within the window is Unauthenticated, also after a restart."""
+        with writing(self._engine) as connection:
+            connection.execute(delete(nonces).where(nonces.c.created < now - 2 * self._window_s))
+            try:
+                connection.execute(
+                    insert(nonces), {"address": address, "nonce": nonce.hex(), "created": now}
+                )
+            except IntegrityError as e:
+                raise Unauthenticated(
+                    f"the request of {address} was sent before: its nonce is used",
+                    hint="sign every request with a fresh nonce",
+                ) from e
+
+    def answered(self, actor: str, route: str, key: str, body_sha256: bytes) -> Answered | None:
+        """The answer kept under a key; Conflict when the key came with another body."""
+        with reading(self._engine) as connection:
+            row = connection.execute(
+                select(answers).where(
+                    answers.c.actor == actor, answers.c.route == route, answers.c.key == key
+                )
+            ).one_or_none()
+        if row is None:
+            return None
+        if row.body_sha256 != body_sha256.hex():
+            raise Conflict(
+                f"the Idempotency-Key {key!r} was used for another body", hint="use a fresh key for a new request"
+            )
+        return Answered(row.status, row.body)
+
+    def keep(
+        self, actor: str, route: str, key: str, body_sha256: bytes, answer: Answered, now: int
+    ) -> None:
+        """Keep an answer for a day; the first one of two at once stands."""
+        with writing(self._engine) as connection:
+            connection.execute(delete(answers).where(answers.c.created < now - _DAY_S))
+            known = select(answers.c.key).where(
+                answers.c.actor == actor, answers.c.route == route, answers.c.key == key
+            )
+            if connection.execute(known).first() is None:
+                connection.execute(
+                    insert(answers),
+                    {
+                        "actor": actor,
+                        "route": route,
+                        "key": key,
+                        "body_sha256": body_sha256.hex(),
+                        "status": answer.status,
+                        "body": answer.body,
+                        "created": now,
+                    },
+                )

@@ -1,0 +1,231 @@
+"""Pending submissions: primary data, durable before the 202, kept apart from the projection.
+
+A row is never removed by sealing: it stays, marked, until its block is final, so that a reorganisation
+can return it. `sequence` is the order of arrival, and with it the order of service within a class.
+"""
+
+import json
+import threading
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from sqlalchemy import BigInteger, Column, Engine, Index, Integer, Row, Table, Text
+from sqlalchemy import delete, func, insert, select, text, update
+
+from registry.core.ids import Address, VersionId, hex32, parse_hex32
+from registry.core.version import Submission
+from registry.database import reading, writing
+from registry.pool.schema import metadata
+from registry.wire import PromiseBody, SignedSubmission, signature_of, submission_body, submission_of
+
+_SEQUENCE = BigInteger().with_variant(Integer, "sqlite")
+
+submissions = Table(
+    "submissions",
+    metadata,
+    Column("sequence", _SEQUENCE, primary_key=True, autoincrement=True),
+    Column("version_id", Text, nullable=False, unique=True),
+    Column("state", Text, nullable=False),
+    Column("submitter", Text, nullable=False),
+    Column("model", Text, nullable=False),
+    Column("issued_at", BigInteger, nullable=False),
+    Column("deadline", BigInteger, nullable=False),
+    Column("reserved", Text, nullable=False),
+    Column("received", BigInteger, nullable=False),
+    Column("body", Text, nullable=False),
+    Column("reason", Text),
+    Column("promise", Text),
+    Index("submissions_by_state", "state", "sequence"),
+    Index("submissions_by_submitter", "submitter", "state"),
+)
+
+
+class PoolState(StrEnum):
+    """Where a submission stands in this pool; final and waiting are read off the chain."""
+
+    PENDING = "pending"
+    SEALED = "sealed"
+    REJECTED = "rejected"
+    EXPIRED = "expired"
+    CANCELLED = "cancelled"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One submission in the pool."""
+
+    submission: Submission
+    signature: bytes
+    model: str
+    reserved: int
+    received: int
+    state: PoolState = PoolState.PENDING
+    reason: str | None = None
+    promise: PromiseBody | None = None
+    sequence: int = 0
+
+    @property
+    def version_id(self) -> VersionId:
+        """The identity of the version submitted."""
+        return self.submission.version.id
+
+
+class Pool:
+    """Keeps what was acknowledged until it is sealed and final."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._changed = threading.Condition()
+        self._changes = 0
+        metadata.create_all(engine)
+
+    def add(self, entries: Sequence[Entry]) -> None:
+        """Take all entries durably, in order; a same version already here is replaced in place."""
+        with writing(self._engine) as connection:
+            for entry in entries:
+                connection.execute(
+                    delete(submissions).where(submissions.c.version_id == hex32(entry.version_id))
+                )
+            connection.execute(insert(submissions), [_columns(entry) for entry in entries])
+        self._announce()
+
+    def get(self, version_id: VersionId) -> Entry | None:
+        """The entry of a version, or None."""
+        with reading(self._engine) as connection:
+            row = connection.execute(
+                select(submissions).where(submissions.c.version_id == hex32(version_id))
+            ).one_or_none()
+        return None if row is None else _entry(row)
+
+    def get_many(self, version_ids: Iterable[VersionId]) -> dict[VersionId, Entry]:
+        """The entries of those versions that are here."""
+        wanted = [hex32(version_id) for version_id in version_ids]
+        found: dict[VersionId, Entry] = {}
+        with reading(self._engine) as connection:
+            for start in range(0, len(wanted), 500):
+                rows = connection.execute(
+                    select(submissions).where(submissions.c.version_id.in_(wanted[start : start + 500]))
+                )
+                found.update((entry.version_id, entry) for entry in map(_entry, rows))
+        return found
+
+    def pending(self, *, limit: int, after: int = 0) -> list[Entry]:
+        """Pending entries in order of arrival, from past the sequence number `after`."""
+        return self.listed(PoolState.PENDING, limit=limit, after=after)
+
+    def listed(
+        self, state: PoolState | None, *, limit: int, after: int = 0, submitter: Address | None = None
+    ) -> list[Entry]:
+        """Entries in order of arrival; `state` and `submitter` None mean any."""
+        query = select(submissions).where(submissions.c.sequence > after)
+        if state is not None:
+            query = query.where(submissions.c.state == state)
+        if submitter is not None:
+            query = query.where(submissions.c.submitter == submitter)
+        with reading(self._engine) as connection:
+            rows = connection.execute(query.order_by(submissions.c.sequence).limit(limit)).all()
+        return [_entry(row) for row in rows]
+
+    def count(self, state: PoolState) -> int:
+        """How many entries are in a state."""
+        with reading(self._engine) as connection:
+            return int(
+                connection.execute(
+                    select(func.count()).select_from(submissions).where(submissions.c.state == state)
+                ).scalar_one()
+            )
+
+    def reserved(self, submitter: Address) -> int:
+        """Wei that the pending entries of one submitter may cost at most."""
+        with reading(self._engine) as connection:
+            rows = connection.execute(
+                select(submissions.c.reserved).where(
+                    submissions.c.submitter == submitter, submissions.c.state == PoolState.PENDING
+                )
+            ).all()
+        return sum(int(row.reserved) for row in rows)
+
+    def mark(self, version_ids: Iterable[VersionId], state: PoolState, reason: str | None = None) -> None:
+        """Move entries to a state; unknown versions are passed over."""
+        wanted = [hex32(version_id) for version_id in version_ids]
+        if not wanted:
+            return
+        with writing(self._engine) as connection:
+            for start in range(0, len(wanted), 500):
+                connection.execute(
+                    update(submissions)
+                    .where(submissions.c.version_id.in_(wanted[start : start + 500]))
+                    .values(state=state, reason=reason)
+                )
+        self._announce()
+
+    def expire(self, now: int) -> int:
+        """Mark what can no longer be sealed at chain time `now`; answers how many."""
+        with reading(self._engine) as connection:
+            due = connection.execute(
+                select(submissions.c.version_id).where(
+                    submissions.c.state == PoolState.PENDING, submissions.c.deadline < now
+                )
+            ).all()
+        self.mark(
+            (VersionId(parse_hex32(row.version_id)) for row in due),
+            PoolState.EXPIRED,
+            f"its deadline passed before chain time {now}",
+        )
+        return len(due)
+
+    def ping(self) -> None:
+        """Raise StoreUnavailable when the database does not answer."""
+        with reading(self._engine) as connection:
+            connection.execute(text("SELECT 1"))
+
+    @property
+    def changes(self) -> int:
+        """A counter that grows with every change in this process."""
+        return self._changes
+
+    def wait(self, seen: int, timeout_s: float) -> int:
+        """Block until `changes` differs from `seen` or the time is over; answers `changes`."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._changes != seen, timeout_s)
+            return self._changes
+
+    def _announce(self) -> None:
+        with self._changed:
+            self._changes += 1
+            self._changed.notify_all()
+
+
+def _columns(entry: Entry) -> dict[str, object]:
+    body = SignedSubmission(
+        submission=submission_body(entry.submission), signature="0x" + entry.signature.hex()
+    )
+    return {
+        "version_id": hex32(entry.version_id),
+        "state": entry.state,
+        "submitter": entry.submission.version.submitter,
+        "model": entry.model,
+        "issued_at": entry.submission.issued_at,
+        "deadline": entry.submission.deadline,
+        "reserved": str(entry.reserved),
+        "received": entry.received,
+        "body": body.model_dump_json(),
+        "reason": entry.reason,
+        "promise": None if entry.promise is None else entry.promise.model_dump_json(),
+    }
+
+
+def _entry(row: Row[tuple[object, ...]]) -> Entry:
+    body = SignedSubmission.model_validate(json.loads(row.body))
+    return Entry(
+        submission=submission_of(body.submission),
+        signature=signature_of(body.signature),
+        model=row.model,
+        reserved=int(row.reserved),
+        received=row.received,
+        state=PoolState(row.state),
+        reason=row.reason,
+        promise=None if row.promise is None else PromiseBody.model_validate(json.loads(row.promise)),
+        sequence=row.sequence,
+    )

@@ -1,0 +1,186 @@
+"""HTTP for the client: one kept-alive connection per thread, streaming both ways, errors re-raised as their class.
+
+http.client with 1 MiB reads moves bytes three times as fast as the comfortable libraries do.
+"""
+
+import http.client
+import json
+import secrets
+import threading
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+from urllib.parse import urlencode, urlsplit
+
+from registry.core.access import authorize, body_digest
+from registry.core.signing import Signer
+from registry.core.version import Domain
+from registry.errors import RegistryError, Unavailable
+
+PIECE = 1 << 20
+_ATTEMPTS = 3
+
+
+def error_classes() -> dict[str, type[RegistryError]]:
+    """Every class of the tree by its wire code."""
+    found: dict[str, type[RegistryError]] = {}
+    todo: list[type[RegistryError]] = [RegistryError]
+    while todo:
+        kind = todo.pop()
+        found[kind.code] = kind
+        todo.extend(kind.__subclasses__())
+    return found
+
+
+class Http:
+    """Sends requests to one gateway, signed when a signer is given."""
+
+    def __init__(self, url: str, *, signer: Signer | None, cell: str | None, timeout_s: float = 120) -> None:
+        parts = urlsplit(url)
+        self.url = url.rstrip("/")
+        self._host = parts.hostname or "127.0.0.1"
+        self._port = parts.port
+        self._secure = parts.scheme == "https"
+        self._timeout_s = timeout_s
+        self._signer = signer
+        self._cell = cell or ""
+        self._local = threading.local()
+        self.domain: Domain | None = None
+
+    def get(self, path: str, query: Mapping[str, object] | None = None) -> Any:
+        """The JSON answer of a GET."""
+        return self._json("GET", _target(path, query), b"", {})
+
+    def post(self, path: str, body: object) -> Any:
+        """The JSON answer of a POST."""
+        raw = json.dumps(body, separators=(",", ":")).encode()
+        return self._json("POST", path, raw, {"content-type": "application/json"})
+
+    def head(self, path: str) -> bool:
+        """Whether the path is there."""
+        with self._exchange("HEAD", path, b"", {}) as response:
+            response.read()
+            if response.status not in (200, 404):
+                _raise_problem(response.status, b"")
+            return response.status == 200
+
+    def upload(self, path: str, pieces: Iterable[bytes], *, size: int, kind: str) -> Any:
+        """PUT a stream of known length; sent once, because a stream cannot be rewound."""
+        headers = {"content-length": str(size), "content-type": kind}
+        with self._exchange("PUT", path, pieces, headers) as response:
+            return _answer(response)
+
+    @contextmanager
+    def stream(self, path: str, *, offset: int = 0) -> Iterator[http.client.HTTPResponse]:
+        """The response of a GET whose body the caller reads."""
+        headers = {"range": f"bytes={offset}-"} if offset else {}
+        with self._exchange("GET", path, b"", headers) as response:
+            if response.status not in (200, 206):
+                _raise_problem(response.status, response.read())
+            yield response
+
+    def _json(self, method: str, target: str, body: bytes, headers: dict[str, str]) -> Any:
+        with self._exchange(method, target, body, headers) as response:
+            return _answer(response)
+
+    @contextmanager
+    def _exchange(
+        self, method: str, target: str, body: bytes | Iterable[bytes], headers: dict[str, str]
+    ) -> Iterator[http.client.HTTPResponse]:
+        response = self._send(method, target, body, headers)
+        finished = False
+        try:
+            yield response
+            finished = True
+        except (OSError, http.client.HTTPException) as e:
+            raise Unavailable(f"{self.url} broke off while answering {method} {target}: {e}") from e
+        finally:
+            if not finished or not response.isclosed():
+                self._drop()
+
+    def _send(
+        self, method: str, target: str, body: bytes | Iterable[bytes], headers: dict[str, str]
+    ) -> http.client.HTTPResponse:
+        # A stream cannot be rewound; everything else may be repeated: GETs change nothing, and a
+        # POST carries an Idempotency-Key.
+        attempts = _ATTEMPTS if isinstance(body, bytes) else 1
+        if method == "POST":
+            headers = {**headers, "idempotency-key": secrets.token_hex(16)}
+        for attempt in range(1, attempts + 1):
+            connection = self._connection()
+            try:
+                connection.request(
+                    method, target, body=body, headers={**headers, **self._signed(method, target, body)}
+                )
+                return connection.getresponse()
+            except (OSError, http.client.HTTPException) as e:
+                answer = _early_answer(connection)
+                if answer is not None:
+                    return answer
+                self._drop()
+                if attempt == attempts:
+                    raise Unavailable(
+                        f"{self.url} does not answer: {e}", hint="start the service with `twinledger up`"
+                    ) from e
+                time.sleep(0.1 * (attempt - 1))
+        raise AssertionError("unreachable")
+
+    def _signed(self, method: str, target: str, body: bytes | Iterable[bytes]) -> dict[str, str]:
+        if self._signer is None or self.domain is None:
+            return {}
+        header = authorize(
+            self._signer,
+            self.domain,
+            method=method,
+            target=target,
+            body_sha256=body_digest(method, target, body if isinstance(body, bytes) else b""),
+            created=int(time.time()),
+            nonce=secrets.token_bytes(32),
+            cell=self._cell,
+        )
+        return {"authorization": header}
+
+    def _connection(self) -> http.client.HTTPConnection:
+        connection: http.client.HTTPConnection | None = getattr(self._local, "connection", None)
+        if connection is None:
+            kind = http.client.HTTPSConnection if self._secure else http.client.HTTPConnection
+            connection = kind(self._host, self._port, timeout=self._timeout_s, blocksize=PIECE)
+            self._local.connection = connection
+        return connection
+
+    def _drop(self) -> None:
+        connection = getattr(self._local, "connection", None)
+        if connection is not None:
+            connection.close()
+            self._local.connection = None
+
+
+def _target(path: str, query: Mapping[str, object] | None) -> str:
+    asked = {key: value for key, value in (query or {}).items() if value is not None}
+    return path + ("?" + urlencode(asked, doseq=True) if asked else "")
+
+
+def _early_answer(connection: http.client.HTTPConnection) -> http.client.HTTPResponse | None:
+    """A server that refuses an upload answers before it has read it all: look for that answer."""
+    try:
+        return connection.getresponse()
+    except (OSError, http.client.HTTPException):
+        return None
+
+
+def _answer(response: http.client.HTTPResponse) -> Any:
+    raw = response.read()
+    if response.status >= 300:
+        _raise_problem(response.status, raw)
+    return json.loads(raw) if raw else None
+
+
+def _raise_problem(status: int, raw: bytes) -> None:
+    try:
+        problem = json.loads(raw)
+        kind = error_classes()[problem["code"]]
+        detail, hint = str(problem["detail"]), problem.get("hint")
+    except (ValueError, KeyError, TypeError) as e:
+        raise Unavailable(f"the gateway answered {status} without a problem document") from e
+    raise kind(detail, hint=hint)

@@ -1,0 +1,129 @@
+"""Sends one address's transactions: nonces, signatures, waiting, and what to do when something goes missing.
+
+The chain is the only memory: a nonce is asked for each time, so a restart or a second sender of the same
+key does no harm. A transaction is resent until it is mined, which is safe because it is the same bytes; it
+is signed anew only when its nonce was spent by another one, which proves that it can never be mined itself.
+"""
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from registry.chain.base import ChainLink, Receipt, Reverted
+from registry.chain.reverts import decode_revert
+from registry.chain.signed import Draft, sign_draft
+from registry.core.ids import Address
+from registry.core.signing import Signer
+from registry.errors import ChainUnavailable, Conflict
+
+_RESEND_AFTER_S = 3.0
+_MOST_COLLISIONS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class _HandedIn:
+    raw: bytes
+    tx_hash: bytes
+    nonce: int
+
+
+class Sender:
+    """Signs and sends for one signer; any number of threads may share one."""
+
+    def __init__(
+        self, link: ChainLink, signer: Signer, *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._link = link
+        self._signer = signer
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._unmined: dict[int, bytes] = {}
+
+    @property
+    def address(self) -> Address:
+        """Whose transactions these are."""
+        return self._signer.address
+
+    def send(
+        self,
+        to: Address | None,
+        data: bytes,
+        value: int = 0,
+        *,
+        gas: int | None = None,
+        timeout_s: float = 60.0,
+    ) -> Receipt:
+        """Send and wait until it is mined; a refusal by the contract is raised as its class of errors.py.
+
+        Without `gas` the call is tried first, so what cannot succeed is refused without a transaction. After
+        `timeout_s` ChainUnavailable says so; the transaction may still be mined, and sending on is safe.
+        """
+        limit = self._estimate(to, data, value) if gas is None else gas
+        until = self._clock() + timeout_s
+        receipt = None
+        while receipt is None:
+            handed_in = self._hand_in(to, data, value, limit)
+            receipt = self._await(handed_in, until)
+        if not receipt.succeeded:
+            raise decode_revert(self._link.failure(receipt.tx_hash))
+        return receipt
+
+    def _estimate(self, to: Address | None, data: bytes, value: int) -> int:
+        try:
+            return self._link.estimate_gas(self.address, to, data, value)
+        except Reverted as e:
+            raise decode_revert(e.data) from e
+
+    def _hand_in(self, to: Address | None, data: bytes, value: int, gas: int) -> _HandedIn:
+        with self._lock:
+            for _ in range(_MOST_COLLISIONS):
+                nonce = self._next_nonce()
+                fee = self._link.fee_policy()
+                raw = sign_draft(Draft(self._link.chain_id, nonce, fee, gas, to, value, data), self._signer)
+                try:
+                    tx_hash = self._link.send(raw)
+                except Conflict:
+                    continue  # another sender of this key took the nonce
+                self._unmined[nonce] = raw
+                return _HandedIn(raw, tx_hash, nonce)
+        raise Conflict(
+            f"{self.address} lost its nonce to other senders {_MOST_COLLISIONS} times in a row",
+            hint="let one process send for this key",
+        )
+
+    def _next_nonce(self) -> int:
+        mined = self._link.mined_nonce(self.address)
+        self._unmined = {nonce: raw for nonce, raw in self._unmined.items() if nonce >= mined}
+        pending = self._link.nonce(self.address)
+        # A node that restarted or another endpoint may have forgotten ours: hand them in again, in order.
+        for nonce in sorted(n for n in self._unmined if n >= pending):
+            self._link.send(self._unmined[nonce])
+        return max(pending, *(n + 1 for n in self._unmined)) if self._unmined else pending
+
+    def _await(self, sent: _HandedIn, until: float) -> Receipt | None:
+        """The receipt, or None once another transaction has spent the nonce."""
+        resend_at = self._clock() + _RESEND_AFTER_S
+        while True:
+            head = self._link.head()
+            spent = self._link.mined_nonce(self.address) > sent.nonce
+            receipt = self._link.receipt(sent.tx_hash)
+            if receipt is not None or spent:
+                self._unmined.pop(sent.nonce, None)
+                return receipt
+            now = self._clock()
+            if now >= until:
+                raise ChainUnavailable(
+                    f"transaction 0x{sent.tx_hash.hex()} was not mined in time; it may still be",
+                    tx_hash=sent.tx_hash,
+                )
+            if now >= resend_at:
+                self._resend(sent)
+                resend_at = now + _RESEND_AFTER_S
+            self._link.wait_head(head.number, min(until, resend_at) - now)
+
+    def _resend(self, sent: _HandedIn) -> None:
+        try:
+            self._link.send(sent.raw)
+        except Conflict:
+            return  # its nonce is taken: the next look at the chain says whether for good

@@ -1,6 +1,17 @@
-"""The names of ABI entries: types with their structs written out, and signatures."""
+"""Types, signatures and values of the contract ABI: eth_abi's work in our shapes.
 
+Addresses come out in EIP-55, structs as tuples in the order of the ABI, arrays as tuples.
+"""
+
+from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Any
+
+from eth_abi.abi import decode, encode
+from eth_abi.exceptions import DecodingError, EncodingError
+
+from registry.core.ids import to_address
+from registry.errors import Malformed, VerificationFailed
 
 
 def canonical_type(entry: dict[str, Any]) -> str:
@@ -26,3 +37,36 @@ def split_fields(kind: str) -> list[str]:
             fields.append(kind[start:place])
             start = place + 1
     return [*fields, kind[start:-1]]
+
+
+def encode_values(types: Sequence[str], values: Sequence[object]) -> bytes:
+    """The ABI encoding of values; Malformed when one does not fit its type."""
+    try:
+        return encode(types, values)
+    except (EncodingError, TypeError, ValueError) as e:
+        raise Malformed(f"the values do not fit ({','.join(types)}): {e}") from e
+
+
+def decode_values(types: Sequence[str], data: bytes) -> tuple[Any, ...]:
+    """The values of an ABI encoding; VerificationFailed when the bytes are none."""
+    try:
+        values = decode(types, data)
+    except (DecodingError, OverflowError) as e:
+        raise VerificationFailed(f"{len(data)} bytes are no ({','.join(types)}): {e}") from e
+    return tuple(_shape(t)(value) for t, value in zip(types, values, strict=True))
+
+
+@cache
+def _shape(kind: str) -> Callable[[Any], Any]:
+    """What turns eth_abi's value of this type into ours: EIP-55 addresses, tuples for lists."""
+    if kind.endswith("]"):
+        element = _shape(kind[: kind.rindex("[")])
+        return lambda values: tuple(element(v) for v in values)
+    if kind.startswith("("):
+        fields = tuple(_shape(k) for k in split_fields(kind))
+        return lambda values: tuple(f(v) for f, v in zip(fields, values, strict=True))
+    return to_address if kind == "address" else _same
+
+
+def _same(value: Any) -> Any:
+    return value

@@ -7,9 +7,8 @@ from types import MappingProxyType
 from typing import Any
 
 from contracts import artifact
-from registry.chain.abi import canonical_type, signature_of
+from registry.chain.abi import canonical_type, decode_values, signature_of
 from registry.chain.base import Log
-from registry.chain.encoding import decode_values
 from registry.core.ids import keccak
 from registry.errors import VerificationFailed
 

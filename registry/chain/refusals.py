@@ -27,9 +27,9 @@ _ROWS: Mapping[type[RegistryError], str] = {
     Conflict: """
         AlreadyApproved AlreadyExecuted NotEnoughApprovals AlreadyConnected NotConnected NamespaceTaken
         AlreadyMember AlreadyPaused NotPaused StorageMarketConnected EpochNotOver NotOpenEpoch AlreadyPosted
-        EpochNotIdle EpochNotClosed RebatesDue NoRebateDue CreditHeld CreditSpent BondLocked BeaconAlreadyDrawn
-        BeaconMissing EpochRunning AlreadyAttested NotAbsent LeafNotShown PostsMissing SealingPaused
-        NotCancellable VersionRevoked StatusNotForward""",
+        EpochNotIdle EpochNotClosed RebatesDue NoRebateDue CreditHeld CreditSpent BondLocked
+        BeaconAlreadyDrawn BeaconMissing EpochRunning AlreadyAttested NotAbsent LeafNotShown PostsMissing
+        SealingPaused NotCancellable VersionRevoked StatusNotForward""",
     Malformed: """
         InvalidCouncil InvalidName InvalidAddress InvalidRoles InvalidKey InvalidParameter InvalidReceiver
         BitmapOutOfRange LengthMismatch InvalidVerdict InvalidAlias ReasonRequired WrongChain""",

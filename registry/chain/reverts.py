@@ -16,7 +16,7 @@ from contracts import NAMES, artifact
 from registry.chain.abi import canonical_type, signature_of
 from registry.chain.refusals import CLASS_OF, HINT_OF
 from registry.core.ids import keccak, to_address
-from registry.errors import Rejected, RegistryError
+from registry.errors import RegistryError, Rejected
 
 _PANIC = keccak(b"Panic(uint256)")[:4]
 _ERROR = keccak(b"Error(string)")[:4]

@@ -130,7 +130,8 @@ class View:
             raise NotFound(f"transaction 0x{tx_hash.hex()} is not mined")
         header = self.header(mined.block_number)
         trie = HexaryTrie(AtomicDB(self._kv), root_hash=header.receipt_root)
-        nodes = tuple(bytes(rlp.encode(node)) for node in trie.get_proof(rlp.encode(mined.tx_index)))  # type: ignore[no-untyped-call]
+        path = trie.get_proof(rlp.encode(mined.tx_index))  # type: ignore[no-untyped-call]
+        nodes = tuple(bytes(rlp.encode(node)) for node in path)
         return ReceiptProof(bytes(rlp.encode(header)), mined.tx_index, nodes)
 
 

@@ -1,0 +1,1 @@
+"""Where the bytes of twin models live, under the names that IPFS gives them."""

@@ -1,0 +1,241 @@
+"""The content store inside the process: CARv1 packs and a SQLite index in one folder, no daemon.
+
+    FOLDER/packs/*.car   the blocks, written once        FOLDER/index.db   where each is; rebuilt when missing
+    FOLDER/pins.db       who wants what; primary data    FOLDER/lock, owner   one process at a time
+
+>>> import tempfile; folder = tempfile.TemporaryDirectory()
+>>> with EmbeddedStore(Path(folder.name)) as store:
+...     kept = store.put([b"hello ", b"world"])
+...     b"".join(store.get(kept.cid, offset=6))
+b'world'
+"""
+
+import os
+import sqlite3
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Self
+
+from filelock import FileLock, Timeout
+
+from registry.core.cid import Cid
+from registry.errors import Conflict, NotFound, StoreUnavailable, VerificationFailed
+from registry.storage.base import CarResult, Collected, Link, Pin, Stored
+from registry.storage.blockindex import BlockIndex, Commit, Pack, PackState
+from registry.storage.car import read_header, write_car
+from registry.storage.collector import Collector
+from registry.storage.importing import Intake
+from registry.storage.inuse import InUse
+from registry.storage.packs import PackFolder, disk
+from registry.storage.pinbook import PinBook
+from registry.storage.reader import describe, is_whole, read, walk
+from registry.storage.unixfs import directory, import_file
+
+_LOOKS = 4
+
+
+class EmbeddedStore:
+    """A ContentStore in a folder that this process alone uses; safe against kill -9 at every instant."""
+
+    def __init__(self, folder: Path, clock: Callable[[], float] = time.time) -> None:
+        self._folder, self._clock = folder, clock
+        with disk(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+        self._lock = _lock(folder)
+        try:
+            self._packs = PackFolder(folder / "packs")
+            self._index = _open_index(folder / "index.db")
+            self._pins = PinBook(folder / "pins.db")
+            self._in_use = InUse()
+            self._intake = Intake(self._packs, self._index, self._in_use, clock)
+            self._collector = Collector(self._packs, self._index, self._pins, self._in_use, self._intake)
+            self._reconcile()
+        except BaseException:
+            self._lock.release()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def put(self, chunks: Iterable[bytes]) -> Stored:
+        """Store a file; durable when it returns."""
+        with self._intake.begin() as incoming:
+            stored = import_file(chunks, incoming.add)
+            incoming.commit()
+        return stored
+
+    def put_directory(self, entries: Mapping[str, Link]) -> Link:
+        """Store the directory of held entries."""
+        with self._intake.begin() as incoming:
+            for path, link in entries.items():
+                if not incoming.claim(link.cid):
+                    raise NotFound(f"{path!r} ({link.cid}) is not in this store")
+            stored = directory(entries, incoming.add)
+            incoming.commit()
+        return stored
+
+    def put_car(self, chunks: Iterable[bytes]) -> CarResult:
+        """Store every block of a CARv1 in one commit, or none."""
+        count = 0
+        with self._intake.begin() as incoming:
+            roots, frames = read_header(chunks)
+            for frame in frames:
+                incoming.add(frame.cid, frame.block)
+                count += 1
+            incoming.commit()
+        return CarResult(roots, count)
+
+    def stat(self, cid: Cid) -> Link:
+        """The sizes of a held file or directory."""
+        return describe(self, cid)
+
+    def get(self, cid: Cid, offset: int = 0, length: int | None = None) -> Iterator[bytes]:
+        """The bytes of a file or of a range; NotFound at once, not at the first byte."""
+        if self.block_size(cid) is None and self._index.find(cid) is None:
+            raise _not_found(cid)
+        return self._read(cid, offset, length)
+
+    def _read(self, cid: Cid, offset: int, length: int | None) -> Iterator[bytes]:
+        with self._in_use.hold(cid):
+            yield from read(self.block, cid, offset, length)
+
+    def block(self, cid: Cid) -> bytes:
+        """The verified bytes of one block; VerificationFailed names the pack and the offset."""
+        for _ in range(_LOOKS):
+            spot = self._index.find(cid)
+            if spot is None:
+                raise _not_found(cid)
+            try:
+                with disk(self._folder):
+                    return self._packs.read(cid, spot)
+            except StoreUnavailable as e:
+                # Between the look-up and the opening, a compaction moved the block: look again.
+                if not isinstance(e.__cause__, FileNotFoundError):
+                    raise
+            except VerificationFailed:
+                with suppress(StoreUnavailable):
+                    self._index.mark_bad(cid, spot)
+                raise
+        raise StoreUnavailable(f"the pack that holds {cid} is gone from {self._packs.path}")
+
+    def block_size(self, cid: Cid) -> int | None:
+        """The length of a held block, None when it is not held or found corrupt before."""
+        return self._index.size(cid)
+
+    def has(self, cid: Cid) -> bool:
+        """Whether the whole DAG is held."""
+        return is_whole(self, cid)
+
+    def pin(self, cid: Cid, owner: str) -> None:
+        """Keep the DAG for this owner."""
+        self.pin_all((cid,), owner)
+
+    def pin_all(self, cids: Iterable[Cid], owner: str) -> None:
+        """Keep many DAGs for this owner, in one commit."""
+        with self._intake.begin() as incoming:
+            wanted = tuple(cids)
+            for cid in wanted:
+                incoming.claim(cid)
+                if not is_whole(self, cid):
+                    raise _not_found(cid)
+            self._pins.add(Pin(cid, owner) for cid in wanted)
+
+    def unpin(self, cid: Cid, owner: str) -> None:
+        """End this owner's wish."""
+        self._pins.remove(Pin(cid, owner))
+
+    def pins(self) -> Iterator[Pin]:
+        """Every pin, in order of CID and owner."""
+        return iter(self._pins.all())
+
+    def export(self, cid: Cid) -> Iterator[bytes]:
+        """The whole DAG as a CARv1, from however many packs it lies in."""
+        if not self.has(cid):
+            raise _not_found(cid)
+        return self._export(cid)
+
+    def _export(self, cid: Cid) -> Iterator[bytes]:
+        with self._in_use.hold(cid):
+            yield from write_car((cid,), walk(self.block, cid))
+
+    def collect(self, older_than: float) -> Collected:
+        """Drop what is unpinned, unused and was last stored more than `older_than` seconds ago."""
+        return self._collector.collect(self.block, self._clock() - older_than)
+
+    def damage(self) -> Iterator[VerificationFailed]:
+        """Read everything; one finding for each block whose bytes are wrong."""
+        for pack in self._index.packs():
+            for cid, _ in self._index.blocks_of(pack.name):
+                try:
+                    self.block(cid)
+                except VerificationFailed as e:
+                    yield e
+                except NotFound:
+                    continue  # collected meanwhile
+
+    def close(self) -> None:
+        """Let go of the folder."""
+        self._intake.close()
+        self._index.close()
+        self._pins.close()
+        (self._folder / "owner").unlink(missing_ok=True)
+        self._lock.release()
+
+    def _reconcile(self) -> None:
+        """Make the index agree with the packs on disk, whatever a crash or a hand did to either."""
+        self._packs.remove_unfinished()
+        self._collector.remove_dropped()
+        on_disk = self._packs.sizes()
+        known = self._index.packs()
+        for pack in known:
+            length = on_disk.get(pack.name, 0)
+            if length < pack.length:
+                self._index.forget(pack.name, behind=length)
+                self._index.set_state(pack.name, PackState.SEALED)
+            elif pack.state is PackState.OPEN:
+                self._intake.resume(pack)
+        for name in on_disk.keys() - {pack.name for pack in known}:
+            self._adopt(name, on_disk[name])
+
+    def _adopt(self, name: str, length: int) -> None:
+        with disk(self._folder):
+            written = self._packs.file(name).stat().st_mtime
+        pack = Pack(name, length, PackState.SEALED, 0)
+        self._index.commit([Commit(pack, list(self._packs.scan(name)), ())], written)
+
+
+def _open_index(path: Path) -> BlockIndex:
+    try:
+        return BlockIndex(path)
+    except StoreUnavailable as e:
+        if type(e.__cause__) is not sqlite3.DatabaseError:
+            raise
+        # The file is no database any more. It holds nothing that the packs do not: begin a new one.
+        for part in ("", "-wal", "-shm"):
+            path.with_name(path.name + part).unlink(missing_ok=True)
+        return BlockIndex(path)
+
+
+def _lock(folder: Path) -> FileLock:
+    lock = FileLock(folder / "lock", timeout=0, thread_local=False)
+    owner = folder / "owner"
+    try:
+        with disk(folder):
+            lock.acquire()
+    except Timeout as e:
+        pid = owner.read_text().strip() if owner.exists() else "unknown"
+        raise Conflict(
+            f"the store {folder} is in use by process {pid}", hint=f"stop process {pid} first", pid=pid
+        ) from e
+    with disk(folder):
+        owner.write_text(f"{os.getpid()}\n")
+    return lock
+
+
+def _not_found(cid: Cid) -> NotFound:
+    return NotFound(f"{cid} is not wholly in this store", cid=str(cid))

@@ -1,0 +1,263 @@
+"""Pack files: valid CARv1 archives that are written once and never changed.
+
+A pack is written as `new-*`, synced, renamed, and only then indexed, so a crash leaves at most a `new-*` file
+that nobody knows. One *open* pack takes the small imports: it only grows, and what lies behind the length
+that the index has recorded was never promised to anybody.
+"""
+
+import errno
+import os
+import threading
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+
+from registry.core.cid import RAW, Cid
+from registry.errors import Malformed, StoreUnavailable
+from registry.storage.car import HEADER_LENGTH, car_header, frame_prefix
+from registry.storage.dagpb import read_uvarint
+from registry.storage.reader import MAX_BLOCK, verify_block
+
+_NO_ROOT = Cid(RAW, bytes(32))
+_SYNC_EVERY = 32 << 20
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+@dataclass(frozen=True, slots=True)
+class Spot:
+    """Where a block's bytes are."""
+
+    pack: str
+    offset: int
+    length: int
+
+
+@contextmanager
+def disk(folder: Path) -> Iterator[None]:
+    """Turn what the operating system says into StoreUnavailable; nothing stored before is lost by it."""
+    try:
+        yield
+    except OSError as e:
+        if e.errno in _FULL:
+            raise StoreUnavailable(
+                f"the disk of {folder} is full", hint=f"free disk space under {folder}, then send it again"
+            ) from e
+        raise StoreUnavailable(f"{folder} cannot be used: {e.strerror or e}") from e
+
+
+class PackFolder:
+    """The folder of packs: makes, reads, lists and removes them."""
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder
+        with disk(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+
+    def file(self, pack: str) -> Path:
+        """The path of a pack."""
+        return self.path / f"{pack}.car"
+
+    def create(self) -> "PackWriter":
+        """Begin a pack that does not exist for anybody until it is published."""
+        name = uuid.uuid4().hex
+        path = self.path / f"new-{name}.car"
+        with disk(self.path):
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o644)
+        writer = PackWriter(self, name, path, descriptor)
+        try:
+            writer.truncate(0)
+            writer.write_header(_NO_ROOT)
+        except StoreUnavailable:
+            writer.abandon()
+            raise
+        return writer
+
+    def reopen(self, pack: str, length: int) -> "PackWriter":
+        """Go on behind the recorded length of an open pack; what lay behind it was never promised."""
+        with disk(self.path):
+            descriptor = os.open(self.file(pack), os.O_RDWR)
+        writer = PackWriter(self, pack, self.file(pack), descriptor)
+        writer.truncate(length)
+        return writer
+
+    def read(self, cid: Cid, spot: Spot) -> bytes:
+        """The verified bytes at a spot; FileNotFoundError when the pack has just been replaced."""
+        with self.file(spot.pack).open("rb", buffering=0) as f:
+            block = os.pread(f.fileno(), spot.length, spot.offset)
+        verify_block(cid, block, f"pack {self.file(spot.pack)} at offset {spot.offset}")
+        return block
+
+    def sizes(self) -> dict[str, int]:
+        """The packs on disk and their lengths."""
+        with disk(self.path):
+            return {
+                p.stem: p.stat().st_size for p in self.path.glob("*.car") if not p.name.startswith("new-")
+            }
+
+    def remove(self, pack: str) -> None:
+        """Remove a pack that the index no longer names."""
+        with disk(self.path):
+            self.file(pack).unlink(missing_ok=True)
+
+    def remove_unfinished(self) -> None:
+        """Remove what a crash left half written."""
+        with disk(self.path):
+            for path in self.path.glob("new-*.car"):
+                path.unlink()
+
+    def scan(self, pack: str) -> Iterator[tuple[Cid, Spot]]:
+        """The blocks of a pack that hash to their CID, up to its end or to a frame that cannot be read."""
+        with disk(self.path), self.file(pack).open("rb", buffering=0) as f:
+            at, header = 0, True
+            while frame := _frame_at(f.fileno(), at):
+                start, end = frame
+                if not header:
+                    cid = _cid_at(f.fileno(), start)
+                    block = os.pread(f.fileno(), end - start - 36, start + 36)
+                    if cid is not None and sha256(block).digest() == cid.digest:
+                        yield cid, Spot(pack, start + 36, len(block))
+                at, header = end, False
+
+    def sync(self) -> None:
+        """Make the names in the folder durable."""
+        descriptor = os.open(self.path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+class PackWriter:
+    """One pack being written; `publish` makes it durable under its name, `abandon` leaves no trace."""
+
+    def __init__(self, folder: PackFolder, name: str, path: Path, descriptor: int) -> None:
+        self.name = name
+        self.length = 0
+        self._folder = folder
+        self._path = path
+        self._root = _NO_ROOT
+        self._fd = descriptor
+        self._flusher = _Flusher()
+
+    def write_header(self, root: Cid) -> None:
+        """Write, or overwrite, the header; its length never changes."""
+        with disk(self._folder.path):
+            _write_at(self._fd, car_header((root,)), 0)
+        self.length = max(self.length, HEADER_LENGTH)
+
+    def append(self, cid: Cid, block: bytes) -> Spot:
+        """Write a block behind the others; it is durable only after `finish` or `sync`."""
+        prefix = frame_prefix(cid, block)
+        with disk(self._folder.path):
+            _write_at(self._fd, prefix, self.length)
+            _write_at(self._fd, block, self.length + len(prefix))
+            self._flusher.wrote(self._fd, len(block))
+        spot = Spot(self.name, self.length + len(prefix), len(block))
+        self.length += len(prefix) + len(block)
+        self._root = cid
+        return spot
+
+    def sync(self) -> None:
+        """Make everything appended durable."""
+        with disk(self._folder.path):
+            os.fdatasync(self._fd)
+
+    def truncate(self, length: int) -> None:
+        """Forget what lies behind a length."""
+        with disk(self._folder.path):
+            os.ftruncate(self._fd, length)
+            self.length = length
+
+    def publish(self) -> None:
+        """Give the pack its name, durably, and keep it open for appending."""
+        # The last block is the root: an importer emits children before parents.
+        self.write_header(self._root)
+        with disk(self._folder.path):
+            self._flusher.stop()
+            os.fsync(self._fd)
+            self._path.rename(self._folder.file(self.name))
+            self._path = self._folder.file(self.name)
+            self._folder.sync()
+
+    def finish(self) -> None:
+        """Make the pack durable under its name and let go of it."""
+        try:
+            self.publish()
+        finally:
+            self.close()
+
+    def abandon(self) -> None:
+        """Remove the pack."""
+        self.close()
+        with disk(self._folder.path):
+            self._path.unlink(missing_ok=True)
+
+    def close(self) -> None:
+        """Let go of the file; may be called again."""
+        if self._fd >= 0:
+            self._flusher.wait()
+            os.close(self._fd)
+            self._fd = -1
+
+
+class _Flusher:
+    """Pushes a long import to the disk while it is still being hashed, so the last sync is short."""
+
+    def __init__(self) -> None:
+        self._unsynced = 0
+        self._thread: threading.Thread | None = None
+        self._error: OSError | None = None
+
+    def wrote(self, descriptor: int, length: int) -> None:
+        self._unsynced += length
+        if self._unsynced < _SYNC_EVERY:
+            return
+        self._unsynced = 0
+        # At most one flush is under way: a slow disk holds the import back instead of filling memory.
+        self.stop()
+        self._thread = threading.Thread(target=self._flush, args=(descriptor,), name="pack-flush")
+        self._thread.start()
+
+    def wait(self) -> None:
+        if self._thread is not None:
+            self._thread.join()
+            self._thread = None
+
+    def stop(self) -> None:
+        self.wait()
+        # The kernel reports a failed write-back once: if it was told here, the last sync would succeed.
+        if self._error is not None:
+            raise self._error
+
+    def _flush(self, descriptor: int) -> None:
+        try:
+            os.fdatasync(descriptor)
+        except OSError as e:
+            self._error = e
+
+
+def _write_at(descriptor: int, raw: bytes, at: int) -> None:
+    view = memoryview(raw)
+    while view:
+        written = os.pwrite(descriptor, view, at)
+        view, at = view[written:], at + written
+
+
+def _frame_at(descriptor: int, at: int) -> tuple[int, int] | None:
+    try:
+        length, used = read_uvarint(os.pread(descriptor, 10, at), 0)
+    except Malformed:
+        return None
+    end = at + used + length
+    whole = length <= MAX_BLOCK + 36 and end <= os.fstat(descriptor).st_size
+    return (at + used, end) if whole else None
+
+
+def _cid_at(descriptor: int, at: int) -> Cid | None:
+    try:
+        return Cid.of_raw(os.pread(descriptor, 36, at))
+    except Malformed:
+        return None

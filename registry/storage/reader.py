@@ -1,0 +1,204 @@
+"""Reading a UnixFS DAG strictly: every size a node states is checked against what is below it.
+
+The functions take a `block` function that gives verified bytes (they hash to their CID). A DAG whose hashes
+are right can still lie, a root may state 1 GiB above a leaf of 5 bytes; here that is VerificationFailed.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Protocol
+
+from registry.core.cid import RAW, Cid
+from registry.errors import Malformed, NotFound, VerificationFailed
+from registry.storage.base import Link
+from registry.storage.dagpb import DIRECTORY, Node, UnixFs, decode_node, decode_unixfs
+
+BlockSource = Callable[[Cid], bytes]
+
+
+class Blocks(Protocol):
+    """A place that holds blocks; `block` raises NotFound or VerificationFailed."""
+
+    def block(self, cid: Cid) -> bytes:
+        """The verified bytes of a block."""
+
+    def block_size(self, cid: Cid) -> int | None:
+        """The length of a held block without reading it, None when it is not held."""
+
+
+MAX_BLOCK = 2 << 20
+_MAX_LEVELS = 64
+
+
+def verify_block(cid: Cid, block: bytes, place: str) -> None:
+    """VerificationFailed, naming the place, unless the bytes hash to the CID."""
+    found = sha256(block).digest()
+    if found != cid.digest:
+        raise VerificationFailed(
+            f"{cid} is corrupt in {place}: its bytes hash to {found.hex()}", cid=str(cid), place=place
+        )
+
+
+def children(cid: Cid, block: bytes) -> tuple[Cid, ...]:
+    """The CIDs that a block links to."""
+    if cid.codec == RAW:
+        return ()
+    return tuple(link.cid for link in decode_node(block).links)
+
+
+def describe(blocks: Blocks, cid: Cid) -> Link:
+    """The sizes of a DAG as its nodes state them; NotFound when the root, or an entry, is not held."""
+    if cid.codec == RAW:
+        length = _held(blocks, cid)
+        return Link(cid, length, length)
+    block = blocks.block(cid)
+    below = sum(link.dag_size for link in decode_node(block).links)
+    return Link(cid, _file_bytes(blocks, cid, {}, 0), len(block) + below)
+
+
+def _file_bytes(blocks: Blocks, cid: Cid, known: dict[Cid, int], level: int) -> int:
+    # Without `known`, a few nested directories that name each other twice would take for ever.
+    if cid not in known:
+        _limit(cid, level)
+        if cid.codec == RAW:
+            known[cid] = _held(blocks, cid)
+            return known[cid]
+        block = blocks.block(cid)
+        inside = entries(cid, block)
+        if inside is None:
+            known[cid] = _unixfs(cid, block)[1].size or 0
+        else:
+            known[cid] = sum(_file_bytes(blocks, c, known, level + 1) for c in inside.values())
+    return known[cid]
+
+
+def _held(blocks: Blocks, cid: Cid) -> int:
+    length = blocks.block_size(cid)
+    if length is None:
+        raise NotFound(f"{cid} is not in this store", cid=str(cid))
+    return length
+
+
+def _limit(cid: Cid, level: int) -> None:
+    if level > _MAX_LEVELS:
+        raise VerificationFailed(f"what is above {cid} is deeper than {_MAX_LEVELS} levels")
+
+
+def entries(cid: Cid, block: bytes) -> dict[str, Cid] | None:
+    """What a directory block names, or None for a file."""
+    if cid.codec == RAW:
+        return None
+    node, message = _unixfs(cid, block)
+    if message.kind != DIRECTORY:
+        return None
+    try:
+        named = {link.name.decode(): link.cid for link in node.links}
+    except UnicodeDecodeError as e:
+        raise Malformed(f"the directory {cid} has a name that is no UTF-8") from e
+    if len(named) != len(node.links):
+        raise Malformed(f"the directory {cid} names an entry twice")
+    return named
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    cid: Cid
+    start: int
+    size: int | None  # what the parent states; the root has no parent
+    level: int = 0
+
+
+def read(block_of: BlockSource, cid: Cid, offset: int = 0, length: int | None = None) -> Iterator[bytes]:
+    """The bytes of a file, or of the range clipped to it; only the blocks of the range are read."""
+    if offset < 0 or (length is not None and length < 0):
+        raise Malformed(f"a range starts and extends forwards, got offset {offset}, length {length}")
+    end = None if length is None else offset + length
+    stack = [_Part(cid, 0, None)]
+    while stack:
+        part = stack.pop()
+        block = block_of(part.cid)
+        content, below = _parts(part, block)
+        low, high = max(0, offset - part.start), len(content)
+        if end is not None:
+            high = min(high, end - part.start)
+        if low < high:
+            yield content if high - low == len(content) else content[low:high]
+        wanted = [p for p in below if _overlaps(p, offset, end)]
+        stack.extend(reversed(wanted))
+
+
+def _overlaps(part: _Part, offset: int, end: int | None) -> bool:
+    size = part.size or 0
+    return size > 0 and part.start + size > offset and (end is None or part.start < end)
+
+
+def _parts(part: _Part, block: bytes) -> tuple[bytes, list[_Part]]:
+    _limit(part.cid, part.level)
+    if part.cid.codec == RAW:
+        _agree(part, len(block))
+        return block, []
+    node, message = _unixfs(part.cid, block)
+    if message.kind == DIRECTORY:
+        raise Malformed(f"{part.cid} is a directory", hint="read one of its files")
+    content = message.content or b""
+    size = message.size or 0
+    _agree(part, size)
+    if len(node.links) != len(message.block_sizes) or size != len(content) + sum(message.block_sizes):
+        raise VerificationFailed(f"the file node {part.cid} contradicts its own sizes")
+    below, at = [], part.start + len(content)
+    for link, stated in zip(node.links, message.block_sizes, strict=True):
+        below.append(_Part(link.cid, at, stated, part.level + 1))
+        at += stated
+    return content, below
+
+
+def _agree(part: _Part, size: int) -> None:
+    if part.size is not None and part.size != size:
+        raise VerificationFailed(f"{part.cid} has {size} bytes where its parent states {part.size}")
+
+
+def walk(block_of: BlockSource, cid: Cid) -> Iterator[tuple[Cid, bytes]]:
+    """Every block of a DAG once, parents first, in the order of the links."""
+    seen, stack = {cid}, [cid]
+    while stack:
+        here = stack.pop()
+        block = block_of(here)
+        yield here, block
+        for child in reversed(children(here, block)):
+            if child not in seen:
+                seen.add(child)
+                stack.append(child)
+
+
+def is_whole(blocks: Blocks, cid: Cid) -> bool:
+    """Whether a DAG is held to the last leaf; VerificationFailed when it contradicts its own sizes."""
+    seen: set[tuple[Cid, int | None]] = set()
+    stack = [_Part(cid, 0, None)]
+    while stack:
+        part = stack.pop()
+        if (part.cid, part.size) in seen:
+            continue
+        seen.add((part.cid, part.size))
+        held = blocks.block_size(part.cid)
+        if held is None:
+            return False
+        if part.cid.codec == RAW:
+            _agree(part, held)
+            continue
+        block = blocks.block(part.cid)
+        _limit(part.cid, part.level)
+        inside = entries(part.cid, block)
+        if inside is None:
+            stack.extend(_parts(part, block)[1])
+        else:
+            stack.extend(_Part(child, 0, None, part.level + 1) for child in inside.values())
+    return True
+
+
+def _unixfs(cid: Cid, block: bytes) -> tuple[Node, UnixFs]:
+    try:
+        node = decode_node(block)
+        return node, decode_unixfs(node)
+    except Malformed as e:
+        raise Malformed(f"{cid} is no UnixFS: {e.message}") from e

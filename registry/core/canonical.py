@@ -10,6 +10,8 @@ b'{"a":[true,null],"b":1}'
 
 import json
 import math
+from collections import Counter
+from collections.abc import Callable
 from typing import NoReturn
 
 import rfc8785
@@ -25,12 +27,31 @@ def canonical(obj: object) -> bytes:
         raise Malformed(f"this has no canonical JSON form: {e}") from e
 
 
+def read_canonical(raw: bytes) -> object:
+    """Read JSON that is its own RFC 8785 form.
+
+    Integers beyond 2^53 - 1 are read as the doubles they stand for: 1e20 is written with 21 digits.
+    """
+    parsed = _load(raw, _safe_integer)
+    if canonical(parsed) != raw:
+        raise Malformed("these bytes are not their own RFC 8785 form")
+    return parsed
+
+
 def strict_json(raw: bytes) -> object:
     """Read UTF-8 JSON without duplicate keys, NaN, infinities or lone surrogates; integers stay integers."""
+    return _load(raw, int)
+
+
+def _load(raw: bytes, parse_int: Callable[[str], int | float]) -> object:
     try:
         text = raw.decode("utf-8")
         parsed: object = json.loads(
-            text, object_pairs_hook=_unique, parse_float=_finite, parse_constant=_refuse_constant
+            text,
+            object_pairs_hook=_unique,
+            parse_int=parse_int,
+            parse_float=_finite,
+            parse_constant=_refuse_constant,
         )
         # An escaped lone surrogate decodes to a str that no encoder takes.
         if "\\u" in text:
@@ -43,8 +64,7 @@ def strict_json(raw: bytes) -> object:
 def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
     found = dict(pairs)
     if len(found) != len(pairs):
-        keys = [key for key, _ in pairs]
-        twice = next(key for place, key in enumerate(keys) if key in keys[:place])
+        twice = Counter(key for key, _ in pairs).most_common(1)[0][0]
         raise ValueError(f"the key {twice[:80]!r} occurs twice")
     return found
 
@@ -54,6 +74,13 @@ def _finite(text: str) -> float:
     if not math.isfinite(number):
         raise ValueError(f"{text[:40]} is not finite")
     return number
+
+
+def _safe_integer(text: str) -> int | float:
+    if len(text) > 17:
+        return _finite(text)
+    number = int(text)
+    return number if abs(number) < 1 << 53 else float(number)
 
 
 def _refuse_constant(text: str) -> NoReturn:

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import rlp
 from eth.abc import BlockHeaderAPI, SignedTransactionAPI
+from eth.exceptions import PyEVMError
 from eth.vm.forks.paris import ParisVM
 from eth_typing import Address as Canonical
 from eth_utils.exceptions import ValidationError
@@ -220,7 +221,7 @@ class EmbeddedChain:
         try:
             transaction = ParisVM.get_transaction_builder().decode(raw)
             transaction.validate()
-        except (ValidationError, rlp.RLPException, ValueError, TypeError, IndexError) as e:
+        except (ValidationError, PyEVMError, rlp.RLPException, ValueError, TypeError, IndexError) as e:
             raise Malformed(f"{len(raw)} bytes are no valid signed transaction: {e}") from e
         if transaction.chain_id != self.chain_id:
             raise Malformed(f"the transaction is for chain {transaction.chain_id}, this is {self.chain_id}")

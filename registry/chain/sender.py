@@ -5,6 +5,7 @@ key does no harm. A transaction is resent until it is mined, which is safe becau
 is signed anew only when its nonce was spent by another one, which proves that it can never be mined itself.
 """
 
+import secrets
 import threading
 import time
 from collections.abc import Callable
@@ -60,6 +61,8 @@ class Sender:
         `timeout_s` ChainUnavailable says so; the transaction may still be mined, and sending on is safe.
         """
         limit = self._estimate(to, data, value) if gas is None else gas
+        # Two senders that pay the same to the same at the same nonce must not sign one and the same transaction.
+        limit += secrets.randbelow(1000)
         until = self._clock() + timeout_s
         receipt = None
         while receipt is None:

@@ -1,7 +1,7 @@
 """What of a manifest can be searched for: flat (key, value) pairs.
 
-Keys are those of `search` where it has one (tag, carrier_hz, scenario, cell, metric.NAME, dataset, participant),
-else the member's path with dots. A list gives one pair per item; numbers stay numbers so ranges can be asked.
+Keys are those of `search` where it has one (tag, carrier_hz, scenario, cell, metric:NAME, dataset,
+participant), else the path with dots. A list gives one pair per item; numbers stay numbers, for ranges.
 """
 
 from collections.abc import Iterator
@@ -25,7 +25,7 @@ def _pairs(manifest: Manifest) -> Iterator[Pair]:
         description=f.description, license=f.license, card=f.card, framework=f.framework, task=f.task
     )
     yield from (("tag", tag) for tag in f.tags)
-    yield from ((f"metric.{name}", value) for name, value in f.metrics)
+    yield from ((f"metric:{name}", value) for name, value in f.metrics)
     for component in f.components:
         yield from (("component", hex32(component.version)), ("component.role", component.role))
     yield from _ports("input", f.inputs)
@@ -83,9 +83,7 @@ def _wireless(wireless: Wireless | None) -> Iterator[Pair]:
 
 
 def _bbox(bbox: BoundingBox) -> Iterator[Pair]:
-    return _present(
-        bbox__south=bbox.south, bbox__west=bbox.west, bbox__north=bbox.north, bbox__east=bbox.east
-    )
+    return _present(bbox_south=bbox.south, bbox_west=bbox.west, bbox_north=bbox.north, bbox_east=bbox.east)
 
 
 def _training(training: Training | None) -> Iterator[Pair]:

@@ -1,7 +1,7 @@
 """Files of weights: which formats are taken, and what a file must be to be taken.
 
 Nothing is ever loaded. A pickle runs code when it is read, so pickles and what carries them (torch's
-archives, object arrays, joblib, HDF5 with Lambda layers) are refused by their content, whatever the name says.
+archives, object arrays, joblib, HDF5 with Lambda layers) are refused by content, whatever the name says.
 Formats with a parser here are checked to the last byte; the others are opaque and only searched for pickles.
 """
 

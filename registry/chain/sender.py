@@ -61,7 +61,7 @@ class Sender:
         `timeout_s` ChainUnavailable says so; the transaction may still be mined, and sending on is safe.
         """
         limit = self._estimate(to, data, value) if gas is None else gas
-        # Two senders that pay the same to the same at the same nonce must not sign one and the same transaction.
+        # Two senders that do the same thing at the same nonce must not sign one and the same transaction.
         limit += secrets.randbelow(1000)
         until = self._clock() + timeout_s
         receipt = None

@@ -1,6 +1,6 @@
 """Print the path loss of ns-3's own 3GPP TR 38.901 models as JSON, shadowing off.
 
-Run with a Python that has the ns3 wheel, in a folder of its own: ns-3 searches the working folder for libraries.
+Run with a Python that has the ns3 wheel, in an empty folder: ns-3 searches the working one for libraries.
 Sites stand at the heights of the models (25 m and 10 m); devices stay below 13 m, where the effective
 environment height is 1 m and not drawn at random, so every point is a fact and not a sample.
 

@@ -10,7 +10,7 @@ Entries lie beside them in bundles of up to 256, each with a two-byte length bef
 """
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from registry.core.merkle import node_hash
@@ -96,7 +96,8 @@ def encode_bundle(entries: Iterable[bytes]) -> bytes:
 
 def decode_bundle(raw: bytes, width: int) -> list[bytes]:
     """The entries of a bundle that should hold `width` of them."""
-    entries, place = [], 0
+    entries: list[bytes] = []
+    place = 0
     while place < len(raw) and len(entries) < width:
         length = int.from_bytes(raw[place : place + 2], "big")
         entry = raw[place + 2 : place + 2 + length]
@@ -109,42 +110,64 @@ def decode_bundle(raw: bytes, width: int) -> list[bytes]:
     return entries
 
 
-class TileReader:
-    """Reads the hashes of complete subtrees out of tiles: a `Node` reader for a log held elsewhere.
+class TileNodes:
+    """A `Node` reader over tiles: of each tile it needs, it hashes the inner levels once.
+
+    Full tiles never change, so their levels are kept; a partial one is read again each time.
+    """
+
+    def __init__(self, hashes: Callable[[int, int], Sequence[bytes]], keep: int = 64) -> None:
+        """`hashes(level, index)` answers the hashes a tile holds now, at most 256."""
+        self._hashes = hashes
+        self._keep = keep
+        self._held: dict[tuple[int, int], list[list[bytes]]] = {}
+
+    def node(self, level: int, index: int) -> bytes:
+        """The hash of the complete subtree of height `level`, number `index`."""
+        tile_level, height = divmod(level, HEIGHT)
+        tile, place = divmod(index << height, WIDTH)
+        levels = self._levels(tile_level, tile)
+        if height >= len(levels) or place >> height >= len(levels[height]):
+            raise VerificationFailed(f"the log has no subtree {index} of height {level}", level=level)
+        return levels[height][place >> height]
+
+    def _levels(self, level: int, index: int) -> list[list[bytes]]:
+        held = self._held.get((level, index))
+        if held is not None:
+            return held
+        levels = [list(self._hashes(level, index))]
+        while len(levels[-1]) > 1 and len(levels) <= HEIGHT:
+            below = levels[-1]
+            levels.append([node_hash(below[i], below[i + 1]) for i in range(0, len(below) - 1, 2)])
+        if len(levels[0]) == WIDTH:
+            if len(self._held) >= self._keep:
+                # Dropping the oldest is enough: proofs of one page want the same few tiles.
+                self._held.pop(next(iter(self._held)), None)
+            self._held[level, index] = levels
+        return levels
+
+
+class TileReader(TileNodes):
+    """Reads another party's log from its tiles.
 
     Nothing is trusted: what it answers is only good for proofs that are verified against a checkpoint.
     """
 
     def __init__(self, fetch: Callable[[str], bytes], size: int) -> None:
         """`fetch` answers the bytes at a path under the log's prefix."""
+        super().__init__(self._tile)
         self._fetch = fetch
         self._size = size
-        self._held: dict[Tile, bytes] = {}
 
-    def node(self, level: int, index: int) -> bytes:
-        """The hash of the complete subtree of height `level`, number `index`."""
-        tile_level, height = divmod(level, HEIGHT)
-        first = index << height
-        hashes = [self._hash(tile_level, first + place) for place in range(1 << height)]
-        while len(hashes) > 1:
-            hashes = [node_hash(*hashes[place : place + 2]) for place in range(0, len(hashes), 2)]
-        return hashes[0]
-
-    def _hash(self, level: int, number: int) -> bytes:
-        index, place = divmod(number, WIDTH)
-        held = tile_count(level, self._size)
-        if number >= held:
-            raise Malformed(f"a log of {self._size} entries has no hash {number} at level {level}")
-        raw = self._tile(Tile(level, index, min(WIDTH, held - index * WIDTH)))
-        return raw[32 * place : 32 * place + 32]
-
-    def _tile(self, tile: Tile) -> bytes:
-        if tile not in self._held:
-            raw = self._fetch(tile_path(tile))
-            if len(raw) != 32 * tile.width:
-                raise VerificationFailed(f"{tile_path(tile)} has {len(raw)} bytes, not {32 * tile.width}")
-            self._held[tile] = raw
-        return self._held[tile]
+    def _tile(self, level: int, index: int) -> list[bytes]:
+        width = min(WIDTH, tile_count(level, self._size) - index * WIDTH)
+        if width < 1:
+            raise VerificationFailed(f"a log of {self._size} entries has no tile {index} at level {level}")
+        path = tile_path(Tile(level, index, width))
+        raw = self._fetch(path)
+        if len(raw) != 32 * width:
+            raise VerificationFailed(f"{path} has {len(raw)} bytes, not {32 * width}", path=path)
+        return [raw[place : place + 32] for place in range(0, len(raw), 32)]
 
     def entries(self, first: int, end: int) -> Iterator[bytes]:
         """Entries first … end − 1 from their bundles."""

@@ -1,0 +1,1 @@
+"""The audit: two append-only logs, proofs that answers are complete, evidence that verifies offline."""

@@ -1,0 +1,259 @@
+"""The file behind one log: entries, the tree's inner hashes, and the index of keys, in SQLite.
+
+One writer, any number of readers. Everything a checkpoint covers is written in the transaction
+that writes the checkpoint, so after kill -9 the file is as of the last commit, whole.
+
+Only what cannot be derived cheaply is stored: of each tree the hashes at heights 8, 16, … (one for
+each 256 leaves), and of each key its entries' numbers. Tree 0 is the log, tree n > 0 that of key n.
+"""
+
+import sqlite3
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from registry.core.merkle import Completed, Frontier
+from registry.core.smt import MapLeaf
+from registry.core.tiles import HEIGHT, WIDTH
+from registry.errors import Conflict, StoreUnavailable, VerificationFailed
+
+LOG_TREE = 0
+_SCHEMA = """
+CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE entries (idx INTEGER PRIMARY KEY, leaf BLOB NOT NULL, body BLOB NOT NULL);
+CREATE TABLE trees (id INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, hash BLOB UNIQUE,
+                    count INTEGER NOT NULL, root BLOB NOT NULL, edge BLOB NOT NULL);
+CREATE TABLE nodes (tree INTEGER, level INTEGER, n INTEGER, hash BLOB NOT NULL,
+                    PRIMARY KEY (tree, level, n)) WITHOUT ROWID;
+CREATE TABLE postings (tree INTEGER, pos INTEGER, idx INTEGER NOT NULL,
+                       PRIMARY KEY (tree, pos)) WITHOUT ROWID;
+CREATE TABLE checkpoints (size INTEGER PRIMARY KEY, note BLOB NOT NULL, kept INTEGER NOT NULL DEFAULT 0);
+"""
+
+
+@dataclass(slots=True)
+class KeyTree:
+    """The tree over one key's entries as it stands in the file."""
+
+    id: int
+    key: str
+    edge: Frontier
+    root: bytes
+
+
+class LogDatabase:
+    """Rows in, rows out; what they mean is decided elsewhere."""
+
+    def __init__(self, path: Path, origin: str) -> None:
+        """Open the log of this origin, or make it; another log's file is a Conflict."""
+        self._path = path
+        self._local = threading.local()
+        self._opened: list[sqlite3.Connection] = []
+        self._guard = threading.Lock()
+        self._writing: int | None = None
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self.writer = self._connect()
+        if not self.writer.execute("SELECT 1 FROM sqlite_master WHERE name = 'meta'").fetchone():
+            self._create(origin)
+        found = self.writer.execute("SELECT value FROM meta WHERE name = 'origin'").fetchone()
+        if found != (origin,):
+            raise Conflict(f"{path} holds the log {found and found[0]!r}, not {origin!r}", origin=origin)
+
+    def _create(self, origin: str) -> None:
+        empty = Frontier()
+        self.writer.executescript("BEGIN;" + _SCHEMA)
+        self.writer.execute("INSERT INTO meta VALUES ('origin', ?)", (origin,))
+        self.writer.execute("INSERT INTO trees VALUES (0, '', NULL, 0, ?, ?)", (empty.root(), b""))
+        self.writer.execute("COMMIT")
+
+    def _connect(self) -> sqlite3.Connection:
+        try:
+            connection = sqlite3.connect(
+                self._path, isolation_level=None, check_same_thread=False, timeout=30
+            )
+            connection.execute("PRAGMA journal_mode = WAL")
+            # FULL: an answer that was given must survive the power as well as the process.
+            connection.execute("PRAGMA synchronous = FULL")
+            connection.execute("PRAGMA cache_size = -65536")
+        except sqlite3.Error as e:
+            raise StoreUnavailable(f"the log file {self._path} cannot be opened: {e}") from e
+        with self._guard:
+            self._opened.append(connection)
+        return connection
+
+    @property
+    def reader(self) -> sqlite3.Connection:
+        """This thread's own connection: it never waits for the writer."""
+        connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
+        if connection is None:
+            connection = self._local.connection = self._connect()
+        return connection
+
+    @contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """All or nothing, durable when it ends."""
+        try:
+            self.writer.execute("BEGIN IMMEDIATE")
+            self._writing = threading.get_ident()
+            yield self.writer
+            self.writer.execute("COMMIT")
+        except sqlite3.Error as e:
+            self._roll_back()
+            raise StoreUnavailable(f"the log file {self._path} cannot be written: {e}") from e
+        except BaseException:
+            self._roll_back()
+            raise
+        finally:
+            self._writing = None
+
+    @property
+    def _own(self) -> sqlite3.Connection:
+        """Inside a transaction its uncommitted rows, elsewhere the last commit."""
+        return self.writer if self._writing == threading.get_ident() else self.reader
+
+    def _roll_back(self) -> None:
+        if self.writer.in_transaction:
+            self.writer.execute("ROLLBACK")
+
+    def close(self) -> None:
+        """Close every connection."""
+        with self._guard:
+            for connection in self._opened:
+                connection.close()
+            self._opened.clear()
+
+    # --- entries
+
+    def durable_size(self) -> int:
+        """How many entries are durable, whether a checkpoint covers them yet or not."""
+        (last,) = self.reader.execute("SELECT max(idx) FROM entries").fetchone()
+        return 0 if last is None else int(last) + 1
+
+    def insert_entries(self, rows: Iterable[tuple[int, bytes, bytes]]) -> None:
+        """Add (number, leaf hash, bytes) rows inside a transaction."""
+        self.writer.executemany("INSERT INTO entries VALUES (?, ?, ?)", rows)
+
+    def bodies(self, first: int, end: int) -> list[tuple[int, bytes]]:
+        """Numbers and bytes of entries first … end − 1, as far as they exist."""
+        return self.reader.execute(
+            "SELECT idx, body FROM entries WHERE idx >= ? AND idx < ? ORDER BY idx", (first, end)
+        ).fetchall()
+
+    # --- trees
+
+    def tile_hashes(self, tree: int, level: int, index: int) -> list[bytes]:
+        """The hashes of a tile of any tree, at most 256; fewer at its right edge."""
+        first, end = index * WIDTH, (index + 1) * WIDTH
+        if level:
+            sql = "SELECT hash FROM nodes WHERE tree = ? AND level = ? AND n >= ? AND n < ? ORDER BY n"
+            rows = self.reader.execute(sql, (tree, level * HEIGHT, first, end))
+        elif tree == LOG_TREE:
+            sql = "SELECT leaf FROM entries WHERE idx >= ? AND idx < ? ORDER BY idx"
+            rows = self.reader.execute(sql, (first, end))
+        else:
+            sql = (
+                "SELECT e.leaf FROM postings p JOIN entries e ON e.idx = p.idx"
+                " WHERE p.tree = ? AND p.pos >= ? AND p.pos < ? ORDER BY p.pos"
+            )
+            rows = self.reader.execute(sql, (tree, first, end))
+        return [value for (value,) in rows]
+
+    def tree(self, key: str) -> KeyTree | None:
+        """The tree of a key ('' is the log itself)."""
+        row = self._own.execute("SELECT id, count, edge, root FROM trees WHERE key = ?", (key,)).fetchone()
+        if row is None:
+            return None
+        number, count, edge, root = row
+        hashes = [edge[place : place + 32] for place in range(0, len(edge), 32)]
+        return KeyTree(number, key, Frontier(count, hashes), root)
+
+    def add_tree(self, key: str, key_hash: bytes) -> KeyTree:
+        """A new key, inside a transaction."""
+        empty = Frontier()
+        cursor = self.writer.execute(
+            "INSERT INTO trees (key, hash, count, root, edge) VALUES (?, ?, 0, ?, ?)",
+            (key, key_hash, empty.root(), b""),
+        )
+        if cursor.lastrowid is None:
+            raise StoreUnavailable(f"the log file {self._path} gave no number to {key}")
+        return KeyTree(cursor.lastrowid, key, empty, empty.root())
+
+    def save_trees(self, trees: Iterable[KeyTree]) -> None:
+        """Write the trees' new edges and roots, inside a transaction."""
+        self.writer.executemany(
+            "UPDATE trees SET count = ?, root = ?, edge = ? WHERE id = ?",
+            ((tree.edge.size, tree.root, b"".join(tree.edge.hashes), tree.id) for tree in trees),
+        )
+
+    def insert_nodes(self, tree: int, done: Iterable[Completed]) -> None:
+        """Keep the hashes at heights 8, 16, …, inside a transaction."""
+        rows = ((tree, node.level, node.index, node.hash) for node in done)
+        self.writer.executemany("INSERT INTO nodes VALUES (?, ?, ?, ?)", rows)
+
+    def insert_postings(self, rows: Iterable[tuple[int, int, int]]) -> None:
+        """Add (tree, position, entry number) rows, inside a transaction."""
+        self.writer.executemany("INSERT INTO postings VALUES (?, ?, ?)", rows)
+
+    def posted(self, tree: int, first: int, end: int) -> list[int]:
+        """Entry numbers at positions first … end − 1 of a key's tree."""
+        rows = self.reader.execute(
+            "SELECT idx FROM postings WHERE tree = ? AND pos >= ? AND pos < ? ORDER BY pos",
+            (tree, first, end),
+        )
+        return [number for (number,) in rows]
+
+    def bodies_of(self, numbers: Sequence[int]) -> list[tuple[int, bytes]]:
+        """Numbers and bytes of these entries, in this order."""
+        found = []
+        for number in numbers:
+            row = self.reader.execute("SELECT body FROM entries WHERE idx = ?", (number,)).fetchone()
+            if row is None:
+                raise VerificationFailed(f"the index names entry {number}, which {self._path} lacks")
+            found.append((number, row[0]))
+        return found
+
+    def key_count(self) -> int:
+        """How many keys there are."""
+        (count,) = self._own.execute("SELECT count(*) - 1 FROM trees").fetchone()
+        return int(count)
+
+    def between(self, first: bytes, last: bytes) -> list[MapLeaf]:
+        """The map's leaves with first ≤ key ≤ last."""
+        rows = self._own.execute(
+            "SELECT hash, count, root FROM trees WHERE hash >= ? AND hash <= ? ORDER BY hash", (first, last)
+        )
+        return [MapLeaf(key, count, root) for key, count, root in rows]
+
+    # --- checkpoints
+
+    def save_checkpoint(self, size: int, note: bytes, *, keep_newest: int) -> None:
+        """Write a checkpoint; older ones that nobody co-signed or anchored go, but for the newest few."""
+        self.writer.execute("INSERT OR REPLACE INTO checkpoints (size, note) VALUES (?, ?)", (size, note))
+        self.writer.execute(
+            "DELETE FROM checkpoints WHERE kept = 0 AND size <="
+            " (SELECT size FROM checkpoints ORDER BY size DESC LIMIT 1 OFFSET ?)",
+            (keep_newest,),
+        )
+
+    def keep_checkpoint(self, size: int, note: bytes) -> None:
+        """Replace a checkpoint's signatures and keep it for ever."""
+        self.writer.execute("UPDATE checkpoints SET note = ?, kept = 1 WHERE size = ?", (note, size))
+
+    def newest_checkpoint(self) -> bytes | None:
+        """The newest checkpoint, None before the first."""
+        row = self._own.execute("SELECT note FROM checkpoints ORDER BY size DESC LIMIT 1").fetchone()
+        return None if row is None else bytes(row[0])
+
+    def checkpoint_at(self, size: int) -> bytes | None:
+        """The checkpoint of exactly this size, None when there was none or it was not kept."""
+        row = self.reader.execute("SELECT note FROM checkpoints WHERE size = ?", (size,)).fetchone()
+        return None if row is None else bytes(row[0])
+
+    def checkpoints(self, after: int, limit: int) -> list[bytes]:
+        """Checkpoints with a larger size, in order."""
+        rows = self.reader.execute(
+            "SELECT note FROM checkpoints WHERE size > ? ORDER BY size LIMIT ?", (after, limit)
+        )
+        return [note for (note,) in rows]

@@ -1,0 +1,299 @@
+"""A durable append-only log with a map of its keys, checkpoints, tiles and proofs.
+
+`append` returns when the entry is on disk; many callers at once share one write (group commit).
+`publish` takes what is durable into the tree and the map and signs a checkpoint, in one transaction;
+a loop calls it about once a second. Entries beyond the checkpoint are kept and promised, not yet proved.
+"""
+
+import threading
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from registry.audit.logdb import LOG_TREE, LogDatabase
+from registry.audit.logindex import LogIndex, Pending, pending_of
+from registry.core import merkle
+from registry.core.checkpoint import Checkpoint
+from registry.core.log import LogEntry, Recorded, keys_of
+from registry.core.note import Note, NoteSigner, Signature
+from registry.core.promise import Promise, make_promise
+from registry.core.smt import MapProof
+from registry.core.tiles import ENTRIES, TileNodes, check_exists, encode_bundle, parse_tile_path
+from registry.errors import Malformed, NotFound, StoreUnavailable, VerificationFailed
+
+_KEEP_CHECKPOINTS = 64
+_BATCH = 20_000
+
+
+class Log(Protocol):
+    """A log as the rest of the gateway sees it; tests/unit/audit/test_logstore.py holds backends to it.
+
+    - `append` is durable when it returns; the bytes are never changed and never move;
+    - `checkpoint` covers a prefix; proofs are for it, and for sizes before it;
+    - what it answers verifies against its checkpoint, or raises.
+    """
+
+    @property
+    def origin(self) -> str: ...
+    def append(self, entries: Sequence[LogEntry]) -> list[Recorded]: ...
+    def checkpoint(self) -> bytes: ...
+    def entry(self, index: int) -> Recorded: ...
+    def inclusion(self, index: int, size: int) -> list[bytes]: ...
+    def consistency(self, old: int, new: int) -> list[bytes]: ...
+    def tile(self, path: str) -> bytes: ...
+
+
+@dataclass(frozen=True, slots=True)
+class KeyView:
+    """One key under one checkpoint: its entries' tree, the map's proof, and the checkpoint itself."""
+
+    key: str
+    tree: int
+    count: int
+    proof: MapProof
+    checkpoint: bytes
+
+
+@dataclass(slots=True)
+class _Waiting:
+    """Callers' entries that the next write takes along."""
+
+    rows: list[tuple[LogEntry, bytes]] = field(default_factory=list)
+    recorded: list[Recorded] = field(default_factory=list)
+    failure: Exception | None = None
+    is_written: bool = False
+
+
+class LogStore:
+    """One log in one file, grown by one process."""
+
+    def __init__(self, path: Path, signer: NoteSigner, clock: Callable[[], int]) -> None:
+        """The signer's name is the log's origin. A file that disagrees with its checkpoint is refused."""
+        self.origin = signer.key.name
+        self._signer = signer
+        self._clock = clock
+        self._database = LogDatabase(path, self.origin)
+        self._index = LogIndex(self._database)
+        self._write = threading.Lock()
+        self._view = threading.Lock()
+        self._queue = threading.Lock()
+        self._waiting = _Waiting()
+        self._pending: list[Pending] = []
+        self._recover()
+
+    def _recover(self) -> None:
+        head = self._index.head()
+        note = self._database.newest_checkpoint()
+        if note is not None:
+            at = Checkpoint.parse(Note.parse(note).text)
+            if (at.size, at.root, at.map_root) != (head.size, head.root, head.map_root):
+                raise VerificationFailed(
+                    f"the log {self.origin} differs from its own checkpoint of {at.size} entries",
+                    hint="restore the log from its backup; `twinledger audit fsck` shows where it differs",
+                )
+        self._size = self._database.durable_size()
+        if self._size < head.size:
+            raise VerificationFailed(f"the log {self.origin} lost entries {self._size} … {head.size - 1}")
+        for first in range(head.size, self._size, _BATCH):
+            self._pending += [
+                pending_of(index, merkle.leaf_hash(raw), raw)
+                for index, raw in self._database.bodies(first, min(first + _BATCH, self._size))
+            ]
+
+    @property
+    def verifier_key(self) -> str:
+        """The C2SP verifier key of this log."""
+        return str(self._signer.key)
+
+    def __len__(self) -> int:
+        return self._size
+
+    # --- growing
+
+    def append(self, entries: Sequence[LogEntry]) -> list[Recorded]:
+        """Add entries in this order, side by side; durable when it returns."""
+        rows = [(entry, entry.encode()) for entry in entries]
+        with self._queue:
+            batch = self._waiting
+            first = len(batch.rows)
+            batch.rows += rows
+        with self._write:
+            if not batch.is_written:
+                self._write_batch(batch)
+        if batch.failure is not None:
+            raise StoreUnavailable(f"the log {self.origin} could not be written") from batch.failure
+        return batch.recorded[first : first + len(rows)]
+
+    def _write_batch(self, batch: _Waiting) -> None:
+        """Write what has gathered; whoever comes first writes for all who wait."""
+        with self._queue:
+            self._waiting = _Waiting()
+        batch.is_written = True
+        recorded = [Recorded(self._size + place, raw) for place, (_, raw) in enumerate(batch.rows)]
+        pending = [
+            Pending(record.index, record.leaf, keys_of(entry))
+            for record, (entry, _) in zip(recorded, batch.rows, strict=True)
+        ]
+        try:
+            with self._database.transaction():
+                self._database.insert_entries(
+                    (record.index, held.leaf, record.raw)
+                    for record, held in zip(recorded, pending, strict=True)
+                )
+        except Exception as e:
+            batch.failure = e
+            return
+        self._pending += pending
+        self._size += len(recorded)
+        batch.recorded = recorded
+
+    def publish(self, *, refresh_s: int = 60) -> Checkpoint:
+        """Sign a checkpoint over everything durable; the last one again when nothing is new.
+
+        An unchanged log is signed anew after `refresh_s`, so that its silence is dated too.
+        """
+        with self._write:
+            last = self._last()
+            now = max(self._clock(), last.time or 0 if last else 0)
+            if last is not None and not self._pending and now - (last.time or 0) < refresh_s:
+                return last
+            at = self._take_in(now)
+            self._pending = []
+            return at
+
+    def _take_in(self, now: int) -> Checkpoint:
+        with ExitStack() as readers_wait:
+            changing = False
+            try:
+                with self._database.transaction():
+                    changed = self._index.write(self._pending)
+                    # Only from here on must readers wait: the map in memory and the file change together.
+                    readers_wait.enter_context(self._view)
+                    changing = True
+                    self._index.update_map(changed)
+                    return self._sign(now)
+            except BaseException:
+                if changing:
+                    self._index.rebuild_map()
+                raise
+
+    def _last(self) -> Checkpoint | None:
+        note = self._database.newest_checkpoint()
+        return None if note is None else Checkpoint.parse(Note.parse(note).text)
+
+    def _sign(self, now: int) -> Checkpoint:
+        head = self._index.head()
+        at = Checkpoint(self.origin, head.size, head.root, head.map_root, now)
+        note = Note(at.text, (self._signer.sign_note(at.text),))
+        self._database.save_checkpoint(at.size, note.encode(), keep_newest=_KEEP_CHECKPOINTS)
+        return at
+
+    def add_cosignatures(self, at: Checkpoint, lines: Sequence[Signature]) -> None:
+        """Keep verified co-signatures with the checkpoint they are on."""
+        with self._write, self._database.transaction():
+            raw = self._database.checkpoint_at(at.size)
+            note = None if raw is None else Note.parse(raw)
+            if note is None or note.text != at.text:
+                return  # the checkpoint was signed anew meanwhile
+            self._database.keep_checkpoint(at.size, note.with_signatures(lines).encode())
+
+    def promise(self, record: Recorded, *, merge_delay_s: int) -> Promise:
+        """The signed word that this entry will be under every checkpoint after the delay."""
+        return make_promise(
+            self._signer, self.origin, record.raw, issued=self._clock(), merge_delay_s=merge_delay_s
+        )
+
+    # --- reading
+
+    def checkpoint(self) -> bytes:
+        """The newest checkpoint as a signed note."""
+        note = self._database.newest_checkpoint()
+        if note is None:
+            raise NotFound(f"the log {self.origin} has no checkpoint yet")
+        return note
+
+    def checkpoint_at(self, size: int) -> bytes:
+        """The kept checkpoint of this size."""
+        note = self._database.checkpoint_at(size)
+        if note is None:
+            raise NotFound(f"the log {self.origin} kept no checkpoint of {size} entries", size=size)
+        return note
+
+    def checkpoints(self, after: int = -1, limit: int = 100) -> list[bytes]:
+        """Kept checkpoints with more entries than `after`, in order."""
+        return self._database.checkpoints(after, limit)
+
+    def _proved_size(self) -> int:
+        last = self._last()
+        return 0 if last is None else last.size
+
+    def entry(self, index: int) -> Recorded:
+        """One entry by number."""
+        found = self._database.bodies(index, index + 1)
+        if not found:
+            raise NotFound(f"the log {self.origin} has no entry {index}", index=index)
+        return Recorded(index, found[0][1])
+
+    def entries(self, first: int, end: int) -> list[Recorded]:
+        """Entries first … end − 1, as far as they are durable."""
+        return [Recorded(index, raw) for index, raw in self._database.bodies(first, end)]
+
+    def entries_of(self, numbers: Sequence[int]) -> list[Recorded]:
+        """These entries, in this order."""
+        return [Recorded(index, raw) for index, raw in self._database.bodies_of(numbers)]
+
+    def nodes(self, tree: int = LOG_TREE) -> TileNodes:
+        """A `Node` reader over the log's tree, or over the tree of a key."""
+        return TileNodes(lambda level, index: self._database.tile_hashes(tree, level, index))
+
+    def root(self, size: int) -> bytes:
+        """The root of the first `size` entries."""
+        self._check_size(size)
+        return merkle.root(self.nodes().node, size)
+
+    def inclusion(self, index: int, size: int) -> list[bytes]:
+        """The path of an entry under the root of `size` entries."""
+        self._check_size(size)
+        return merkle.inclusion(self.nodes().node, index, size)
+
+    def consistency(self, old: int, new: int) -> list[bytes]:
+        """The proof that the log of `old` entries is a prefix of that of `new`."""
+        self._check_size(new)
+        return merkle.consistency(self.nodes().node, old, new)
+
+    def _check_size(self, size: int) -> None:
+        proved = self._proved_size()
+        if not 0 <= size <= proved:
+            raise Malformed(f"the newest checkpoint covers {proved} entries, not {size}", size=size)
+
+    def view(self, key: str) -> KeyView:
+        """What the newest checkpoint's map says about a key, with the proof of it."""
+        with self._view:
+            tree = self._database.tree(key)
+            proof = self._index.map.prove(key)
+            return KeyView(
+                key, tree.id if tree else 0, tree.edge.size if tree else 0, proof, self.checkpoint()
+            )
+
+    def posted(self, view: KeyView, first: int, end: int) -> list[int]:
+        """Which entries stand at positions first … end − 1 of a key."""
+        return self._database.posted(view.tree, first, min(end, view.count)) if view.count else []
+
+    def tile(self, path: str) -> bytes:
+        """The bytes of a C2SP tile or entry bundle; NotFound when no checkpoint calls for it."""
+        tile = parse_tile_path(path)
+        try:
+            check_exists(tile, self._proved_size())
+        except Malformed as e:
+            raise NotFound(f"the log {self.origin} has no {path} yet", path=path) from e
+        end = tile.first + tile.width
+        if tile.level == ENTRIES:
+            return encode_bundle(raw for _, raw in self._database.bodies(tile.first, end))
+        return b"".join(self._database.tile_hashes(LOG_TREE, tile.level, tile.index)[: tile.width])
+
+    def close(self) -> None:
+        """Close the file; what was appended stays."""
+        with self._write:
+            self._database.close()

@@ -5,7 +5,7 @@ the cell averages what arrived, weighted by samples. A device whose update is lo
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Protocol
 
@@ -16,7 +16,7 @@ from registry.demo.radio import Floats, subcarriers
 from registry.demo.uplink import Uplink, send, snr
 from registry.demo.world import Cell, Track
 
-HELD_OUT_SHARE = 0.25
+STRETCHES, HELD_OUT_EVERY = 8, 4
 BITS_PER_PARAMETER = 32
 
 
@@ -45,7 +45,7 @@ class Schedule:
     target_db: float = 0.0
     local_steps: int = 6
     rate: float = 0.02
-    uplink: Uplink = Uplink()
+    uplink: Uplink = field(default_factory=Uplink)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,16 +95,19 @@ def plain_slope(twin: Twin, samples: Samples, _rng: np.random.Generator, /) -> F
 
 
 def cohort_of(cell: Cell, tracks: Sequence[Track], uplink: Uplink) -> Cohort:
-    """Split each track in time: the last quarter of every device's way is held out."""
+    """Cut each device's way into eight stretches and hold out the fourth and the last.
+
+    Whole stretches, because a report next to one that was trained on is hardly unseen.
+    """
     devices, held = [], []
     per_subcarrier_dbm = cell.layer.transmit_dbm - 10.0 * np.log10(subcarriers(cell.layer.bandwidth_hz))
     for track in tracks:
         rows = samples_of(cell, track)
-        cut = int(len(rows) * (1.0 - HELD_OUT_SHARE))
-        gain = float(np.mean(track.rsrp_dbm[:cut]) - per_subcarrier_dbm)
-        own = Samples(rows.inputs[:cut], rows.outputs[:cut])
+        is_held = np.arange(len(rows)) * STRETCHES // len(rows) % HELD_OUT_EVERY == HELD_OUT_EVERY - 1
+        gain = float(np.mean(track.rsrp_dbm[~is_held]) - per_subcarrier_dbm)
+        own = Samples(rows.inputs[~is_held], rows.outputs[~is_held])
         devices.append(Device(track.device, own, snr(uplink, gain)))
-        held.append(Samples(rows.inputs[cut:], rows.outputs[cut:]))
+        held.append(Samples(rows.inputs[is_held], rows.outputs[is_held]))
     inputs, outputs = [h.inputs for h in held], [h.outputs for h in held]
     return Cohort(tuple(devices), Samples(np.concatenate(inputs), np.concatenate(outputs)))
 

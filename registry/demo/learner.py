@@ -12,7 +12,15 @@ import numpy as np
 from registry.demo.radio import SCENARIOS, Floats, distance_3d_m
 from registry.demo.world import Cell, Track
 
-INPUTS = ("log_distance", "los", "log_distance_if_los", "east", "north", "log_interferer_1", "log_interferer_2")
+INPUTS = (
+    "log_distance",
+    "los",
+    "log_distance_if_los",
+    "east",
+    "north",
+    "log_interferer_1",
+    "log_interferer_2",
+)
 OUTPUTS = ("rsrp_dbm", "sinr_db")
 SIZES = (len(INPUTS), 24, 16, len(OUTPUTS))
 OUTPUT_CENTRE = np.array([-95.0, 5.0])
@@ -98,7 +106,7 @@ def error_db(twin: Twin, samples: Samples) -> float:
 
 
 def _backward(twin: Twin, samples: Samples) -> list[tuple[Floats, Floats]]:
-    """Per layer its input and the loss's slope at its output, one row per sample (loss: half squared error)."""
+    """Per layer its input and the slope of half the squared error at its output, one row per sample."""
     values = _activations(twin, samples.inputs)
     delta = values[-1] - samples.outputs
     steps = []

@@ -110,9 +110,9 @@ def _los_loss_db(
     bend = breakpoint_m(scenario, ut_height_m, carrier_hz, environment_height_m)
     carrier = scenario.los_intercept_db + 20.0 * np.log10(carrier_hz / 1e9)
     near = carrier + scenario.los_slope * np.log10(d3d)
-    height = scenario.bs_height_m - ut_height_m
+    height = np.asarray(scenario.bs_height_m - ut_height_m, dtype=np.float64)
     beyond = carrier + 40.0 * np.log10(d3d) - scenario.breakpoint_slope * np.log10(bend**2 + height**2)
-    return np.where(distance_m <= bend, near, beyond)
+    return np.asarray(np.where(distance_m <= bend, near, beyond), dtype=np.float64)
 
 
 def path_loss_db(

@@ -1,8 +1,8 @@
 """The lossy uplink over which a device sends its model update.
 
-An update of u bits over throughput Γ takes u/Γ seconds. The sender knows its mean SNR but not the fading, so it
-spends only a share of the capacity; when a Rayleigh fade is deeper than that margin, the attempt is lost and
-repeated, and after the last attempt or the round's deadline the device is absent from the round.
+An update of u bits over throughput Γ takes u/Γ seconds. The sender knows its mean SNR but not the fading,
+so it spends only a share of the capacity; when a Rayleigh fade is deeper than that margin, the attempt is
+lost and repeated, and after the last attempt or the round's deadline the device is absent from the round.
 """
 
 from dataclasses import dataclass

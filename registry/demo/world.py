@@ -85,6 +85,11 @@ class Track:
 class Source(Protocol):
     """A simulator: gives the tracks of a cell's devices, the same ones for the same arguments."""
 
+    @property
+    def channel_model(self) -> str:
+        """The propagation model, as manifests name it."""
+        ...
+
     def tracks(self, cell: Cell, devices: int, seed: int) -> tuple[Track, ...]: ...
 
 
@@ -103,7 +108,9 @@ def hexagonal_sites(count: int, distance_m: float) -> tuple[tuple[float, float],
         for a in range(-reach, reach + 1)
         for b in range(-reach, reach + 1)
     ]
-    points.sort(key=lambda p: (round(p[0] ** 2 + p[1] ** 2, 3), round(np.arctan2(p[1], p[0]) % (2 * np.pi), 6)))
+    points.sort(
+        key=lambda p: (round(p[0] ** 2 + p[1] ** 2, 3), round(np.arctan2(p[1], p[0]) % (2 * np.pi), 6))
+    )
     return tuple((round(x, 3), round(y, 3)) for x, y in points[:count])
 
 
@@ -165,11 +172,16 @@ def measure(cell: Cell, streets: Streets, device: str, positions: Floats) -> Tra
     """The reports of a device at the given positions: serving RSRP and SINR with every other cell's power."""
     heard = [_received(cell, streets, i, positions) for i in range(len(cell.sites))]
     received = np.stack([power for power, _ in heard], axis=1)
+    return track_of(cell, device, positions, heard[cell.index][1], received)
+
+
+def track_of(cell: Cell, device: str, positions: Floats, is_los: Flags, received: Floats) -> Track:
+    """The track that the powers received from every site (a column each, in dBm) amount to."""
     noise = thermal_noise_dbm(cell.layer.bandwidth_hz, cell.layer.noise_figure_db)
     return Track(
         device=device,
         positions_m=positions,
-        is_los=heard[cell.index][1],
+        is_los=is_los,
         rsrp_dbm=received[:, cell.index] - 10.0 * np.log10(subcarriers(cell.layer.bandwidth_hz)),
         sinr_db=sinr_db(received, cell.index, noise, INTERFERENCE_LOAD),
     )
@@ -199,6 +211,11 @@ class BuiltinSource:
     """The numpy simulator of this package."""
 
     mean_samples: int = 240
+
+    @property
+    def channel_model(self) -> str:
+        """The propagation model, as manifests name it."""
+        return "3GPP TR 38.901"
 
     def tracks(self, cell: Cell, devices: int, seed: int) -> tuple[Track, ...]:
         """Non-IID tracks: the devices differ in place, speed and number of reports."""

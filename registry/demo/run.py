@@ -198,9 +198,9 @@ def _submit(
     )
     client = stage.client_for(made.cell_name)
     began = perf_counter()
-    receipt = client.submit(
-        f"{options.namespace}/rsrp-{cell.name}", [path], manifest_of(made), parents=parents
-    )
+    model = f"{options.namespace}/rsrp-{cell.name}"
+    pending = client.submit(model, [path], manifest_of(made), parents=parents, wait=False)
+    receipt = client.wait(pending.version_id)
     return Sealed(
         model=receipt.model,
         number=receipt.number,
@@ -218,7 +218,7 @@ def _choose(stage: Stage, cell: Cell, tracks: tuple[Track, ...]) -> Choice:
     client = stage.client_for(stage.full_name(cell))
     candidates, excluded = [], []
     for found in client.search(tag=TAG):
-        manifest: Mapping[str, object] = found.manifest
+        manifest: Mapping[str, object] = found.manifest or {}
         profile = profile_of(manifest)
         if stage.full_name(cell) in cells_of(manifest):
             excluded.append(Excluded(found.version_id, found.model, "it is this cell's own"))

@@ -40,3 +40,10 @@ def test_path_loss_equals_the_table(point):
 def test_the_committed_points_are_what_their_script_writes():
     fresh = runpy.run_path(str(DATA / "pathloss_38901.py"))["document"]()
     assert fresh["points"] == TABLE
+
+
+def test_path_loss_is_within_a_hundredth_of_a_decibel_of_ns3():
+    points = json.loads((DATA / "ns3_pathloss.json").read_text(encoding="ascii"))["points"]
+    assert len(points) >= 100
+    assert all(p["bs_height_m"] == SCENARIOS[p["scenario"]].bs_height_m for p in points)
+    assert max(abs(loss_at(p) - float(p["path_loss_db"])) for p in points) <= 0.01

@@ -19,7 +19,6 @@ abstract contract FeeEpochs is FeeMarket {
     mapping(address => mapping(uint64 => uint256)) private _spent; // miner -> epoch / 256 -> bits
     Rebate private _rebate;
     uint128 private _carry;
-    uint128 private _incoming; // joins the carry at the next close
 
     // ------------------------------------------------------------------ posts
 
@@ -27,13 +26,13 @@ abstract contract FeeEpochs is FeeMarket {
     function post(uint64 epoch, uint128 bitmapH, uint128 bitmapAny) external override {
         OpenEpoch memory open = _open;
         if (epoch != open.epoch) revert NotOpenEpoch(epoch, open.epoch);
-        uint64 current = currentSlot() / _slotsPerEpoch;
+        uint64 current = currentSlot() / _params.slotsPerEpoch;
         if (current <= epoch) revert EpochNotOver(epoch, current);
         (uint256 place,) = placeOf(open.rosterId, msg.sender);
         if (place == 0) revert NotMiner(msg.sender);
         if (hasPosted(epoch, msg.sender)) revert AlreadyPosted(epoch, msg.sender);
-        if (uint256(bitmapAny) >> _slotsPerEpoch != 0 || bitmapH & ~bitmapAny != 0) {
-            revert BitmapOutOfRange(bitmapH, bitmapAny, _slotsPerEpoch);
+        if (uint256(bitmapAny) >> _params.slotsPerEpoch != 0 || bitmapH & ~bitmapAny != 0) {
+            revert BitmapOutOfRange(bitmapH, bitmapAny, _params.slotsPerEpoch);
         }
         _posts[epoch & 1][msg.sender] = Post(bitmapH, bitmapAny, epoch + 1);
         _open.posted = open.posted + 1;
@@ -53,14 +52,14 @@ abstract contract FeeEpochs is FeeMarket {
         if (epoch < open.epoch) revert NotOpenEpoch(epoch, open.epoch);
         if (_rebate.due) revert RebatesDue(_rebate.epoch, _rebate.cursor, _rebate.length);
         uint64 slot = currentSlot();
-        if (slot / _slotsPerEpoch <= epoch) revert EpochNotOver(epoch, slot / _slotsPerEpoch);
-        uint64 end = (epoch + 1) * _slotsPerEpoch;
-        bool waited = slot >= end + _postSlots;
+        if (slot / _params.slotsPerEpoch <= epoch) revert EpochNotOver(epoch, slot / _params.slotsPerEpoch);
+        uint64 end = (epoch + 1) * _params.slotsPerEpoch;
+        bool waited = slot >= end + _params.postSlots;
         bool quiet = !open.sealedIn && !open.sealedBefore && open.posted == 0;
         if (epoch > open.epoch && !quiet) revert EpochNotIdle(open.epoch);
         uint256 miners = rosterSize(open.rosterId);
         bool everyonePosted = epoch == open.epoch && miners > 0 && open.posted == miners;
-        if (!waited && !everyonePosted) revert PostsMissing(epoch, open.posted, miners, end + _postSlots);
+        if (!waited && !everyonePosted) revert PostsMissing(epoch, open.posted, miners, end + _params.postSlots);
         if (quiet) _closeIdle(open.epoch, epoch);
         else _closeBusy(epoch, miners);
         _advance(epoch, open.sealedIn, quiet);
@@ -69,8 +68,8 @@ abstract contract FeeEpochs is FeeMarket {
     /// @dev Nothing is estimated at close(0), so an epoch 0 does not decay either. Idle epochs pay no rebate.
     function _closeIdle(uint64 first, uint64 last) private {
         uint256 steps = last + 1 - (first == 0 ? 1 : first);
-        _numH = uint128(Smoothing.decay(_numH, steps, _eta));
-        _numL = uint128(Smoothing.decay(_numL, steps, _eta));
+        _numH = uint128(Smoothing.decay(_numH, steps, _params.eta));
+        _numL = uint128(Smoothing.decay(_numL, steps, _params.eta));
         (uint64 tauH, uint64 tauL) = tau();
         emit IdleEpochsClosed(first, last, tauH, tauL);
     }
@@ -80,29 +79,27 @@ abstract contract FeeEpochs is FeeMarket {
         uint256 estL;
         if (epoch > 0) {
             (estH, estL) = _estimate(epoch, miners);
-            _numH = uint128(Smoothing.step(_numH, estH, _eta));
-            _numL = uint128(Smoothing.step(_numL, estL, _eta));
+            _numH = uint128(Smoothing.step(_numH, estH, _params.eta));
+            _numL = uint128(Smoothing.step(_numL, estL, _params.eta));
         }
         _totals[epoch].rosterId = _open.rosterId;
         (uint64 tauH, uint64 tauL) = tau();
-        uint128 frozen = _carry + _incoming + _taxesNow.outside;
-        emit EpochClosed(epoch, uint64(estH), uint64(estL), tauH, tauL, _taxesNow.enrolled, frozen, _open.accounts);
-        (_carry, _incoming) = (frozen, 0);
-        if (_open.accounts > 1) {
-            _rebate = Rebate(epoch, 1, enrolmentCount + 1, _open.accounts, true, _taxesNow.enrolled, frozen, 0);
-        } else {
-            _carry += _taxesNow.enrolled;
-        }
+        (Taxes memory taxes, uint32 accounts) = (_taxesNow, _open.accounts);
+        emit EpochClosed(epoch, uint64(estH), uint64(estL), tauH, tauL, taxes.enrolled, taxes.outside, _carry, accounts);
+        // Without two accounts there was no tax, and a carry waits for somebody to share it.
+        if (accounts < 2) return;
+        _rebate = Rebate(epoch, 1, enrolmentCount + 1, accounts, true, taxes.enrolled, taxes.outside, _carry, 0);
         _taxesNow = Taxes(0, 0);
     }
 
     function _estimate(uint64 epoch, uint256 miners) private view returns (uint256 estH, uint256 estL) {
-        uint256[] memory headers = new uint256[](_slotsPerEpoch);
-        for (uint64 i; i < _slotsPerEpoch; ++i) {
-            (uint64 bytesH, uint64 bytesL) = header((epoch - 1) * _slotsPerEpoch + i);
+        uint64 slots = _params.slotsPerEpoch;
+        uint256[] memory headers = new uint256[](slots);
+        for (uint64 i; i < slots; ++i) {
+            (uint64 bytesH, uint64 bytesL) = header((epoch - 1) * slots + i);
             headers[i] = uint256(bytesH) << 64 | bytesL;
         }
-        Externality.Weights memory weights = Externality.Weights(_gH, _gL, _runCap);
+        Externality.Weights memory weights = Externality.Weights(_params.gH, _params.gL, _params.runCap);
         uint256[] memory viewsH = new uint256[](miners);
         uint256[] memory viewsL = new uint256[](miners);
         for (uint256 i; i < miners; ++i) {
@@ -131,7 +128,7 @@ abstract contract FeeEpochs is FeeMarket {
     function payRebates(uint64 epoch, uint32 limit) external override {
         Rebate memory run = _rebate;
         if (!run.due || run.epoch != epoch) revert NoRebateDue(epoch);
-        uint256 share = run.carry / run.accounts;
+        uint256 share = run.outside / run.accounts + run.carry / run.accounts;
         uint32 stop = limit < run.length - run.cursor ? run.cursor + limit : run.length;
         for (; run.cursor < stop; ++run.cursor) {
             if (!_isActive(run.cursor, epoch)) continue;
@@ -144,7 +141,8 @@ abstract contract FeeEpochs is FeeMarket {
         }
         if (run.cursor == run.length) {
             run.due = false;
-            _carry = run.carry + run.taxes - run.paid;
+            // A penalty may have joined the carry since it was frozen.
+            _carry = _carry + run.taxes + run.outside - run.paid;
             emit RebatesCompleted(epoch, run.paid, _carry);
         }
         _rebate = run;
@@ -153,7 +151,7 @@ abstract contract FeeEpochs is FeeMarket {
     /// @inheritdoc IFeeMarket
     function addToCarry() external payable override onlyStorageMarket {
         _limitEscrow();
-        _incoming += uint128(msg.value);
+        _carry += uint128(msg.value);
         emit CarryAdded(msg.sender, msg.value);
     }
 
@@ -176,7 +174,7 @@ abstract contract FeeEpochs is FeeMarket {
     /// @inheritdoc IFeeMarket
     function forfeit(address miner, uint64 epoch) external override onlyStorageMarket returns (uint256 amount) {
         amount = _spend(miner, epoch);
-        _incoming += uint128(amount);
+        _carry += uint128(amount);
         emit CreditForfeited(miner, epoch, amount);
     }
 
@@ -185,7 +183,7 @@ abstract contract FeeEpochs is FeeMarket {
         if (_isSpent(miner, epoch)) return 0;
         EpochTotals memory totals = _totals[epoch];
         (, uint64 price) = placeOf(totals.rosterId, miner);
-        return uint256(price) * (uint256(totals.bytesH) + totals.bytesL) + uint256(_eps) * _sealedH[epoch][miner];
+        return uint256(price) * (uint256(totals.bytesH) + totals.bytesL) + uint256(_params.eps) * _sealedH[epoch][miner];
     }
 
     function _spend(address miner, uint64 epoch) private returns (uint256 amount) {
@@ -206,8 +204,8 @@ abstract contract FeeEpochs is FeeMarket {
 
     /// @inheritdoc IFeeMarket
     function pool() external view override returns (uint256) {
-        uint256 waiting = uint256(_carry) + _incoming + _taxesNow.enrolled + _taxesNow.outside;
-        return _rebate.due ? waiting + _rebate.taxes - _rebate.paid : waiting;
+        uint256 waiting = uint256(_carry) + _taxesNow.enrolled + _taxesNow.outside;
+        return _rebate.due ? waiting + _rebate.taxes + _rebate.outside - _rebate.paid : waiting;
     }
 
     /// @inheritdoc IFeeMarket

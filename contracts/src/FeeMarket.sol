@@ -4,6 +4,7 @@ pragma solidity 0.8.37;
 import {Escrow} from "./Escrow.sol";
 import {IFeeMarket} from "./interfaces/IFeeMarket.sol";
 import {IStorageMarket} from "./interfaces/IStorageMarket.sol";
+import {ITwinRegistry} from "./interfaces/ITwinRegistry.sol";
 
 /// @title Time, the menu in force, and the O(1) accounting of a batch.
 /// @dev FeeEpochs, which TwinRegistry inherits with this file, closes epochs and pays from what is kept here.
@@ -13,6 +14,7 @@ abstract contract FeeMarket is Escrow {
         uint64 epoch;
         uint64 slot;
         Menu menu;
+        uint64 maxItemBytes;
         int256 budget;
         uint64 bytesH;
         uint64 bytesL;
@@ -28,28 +30,14 @@ abstract contract FeeMarket is Escrow {
 
     struct Taxes {
         uint128 enrolled; // S of the open epoch
-        uint128 outside; // of accounts not yet enrolled: shared with the carry
+        uint128 outside; // of accounts whose namespace is not enrolled yet
     }
 
     uint256 private constant MAX_RATE = type(uint56).max;
     uint256 private constant MAX_SLOTS = 128;
 
     uint64 public immutable override start;
-    uint64 internal immutable _slotsPerEpoch;
-    uint64 private immutable _slotSeconds;
-    uint256 internal immutable _eta;
-    uint256 internal immutable _runCap;
-    uint64 internal immutable _eps;
-    uint256 internal immutable _gH;
-    uint256 internal immutable _gL;
-    uint64 private immutable _tau0H;
-    uint64 private immutable _tau0L;
-    uint64 private immutable _slotBytes;
-    uint64 private immutable _turnSlots;
-    uint64 private immutable _graceSlots;
-    uint64 internal immutable _postSlots;
-    uint64 private immutable _maxItemBytes;
-
+    FeeParams internal _params; // written once: as immutables they would fill the contract's size
     uint128 internal _numH; // tau << eta
     uint128 internal _numL;
     Taxes internal _taxesNow;
@@ -76,10 +64,7 @@ abstract contract FeeMarket is Escrow {
         _check(p.graceSlots <= p.turnSlots, "graceSlots", p.graceSlots);
         _check(p.maxItemBytes >= 1 && p.maxItemBytes <= type(uint56).max, "maxItemBytes", p.maxItemBytes);
         start = uint64(block.timestamp);
-        (_slotsPerEpoch, _slotSeconds, _eta, _runCap) = (p.slotsPerEpoch, p.slotSeconds, p.eta, p.runCap);
-        (_eps, _gH, _gL, _tau0H, _tau0L) = (p.eps, p.gH, p.gL, p.tau0H, p.tau0L);
-        (_slotBytes, _turnSlots, _graceSlots, _postSlots) = (p.slotBytes, p.turnSlots, p.graceSlots, p.postSlots);
-        _maxItemBytes = p.maxItemBytes;
+        _params = p;
         (_numH, _numL) = (uint128(p.tau0H) << p.eta, uint128(p.tau0L) << p.eta);
         _budget.left = int128(uint128(p.slotBytes));
     }
@@ -94,7 +79,7 @@ abstract contract FeeMarket is Escrow {
     function _openBatch() internal returns (Batch memory batch) {
         uint64 slot = currentSlot();
         OpenEpoch memory open = _open;
-        if (slot / _slotsPerEpoch != open.epoch) revert EpochNotClosed(open.epoch, slot / _slotsPerEpoch);
+        if (slot / _params.slotsPerEpoch != open.epoch) revert EpochNotClosed(open.epoch, slot / _params.slotsPerEpoch);
         if (_places[open.rosterId][msg.sender] == 0 || _accounts[msg.sender].roles & ROLE_MINER == 0) {
             revert NotMiner(msg.sender);
         }
@@ -104,53 +89,49 @@ abstract contract FeeMarket is Escrow {
         batch.epoch = open.epoch;
         batch.slot = slot;
         batch.menu = menu();
+        batch.maxItemBytes = _params.maxItemBytes;
         batch.budget = budget();
     }
 
-    /// @dev Charges one item, all or nothing: zero tax and fee with a reason when it cannot be taken.
+    /// @dev Charges one item, or says why it cannot be taken and touches nothing.
     function _charge(Batch memory batch, address submitter, bool priority, uint64 size, uint128 maxPrice)
         internal
-        returns (ChargeResult result, uint128 fee, uint128 tax)
+        returns (ITwinRegistry.Why, uint128 fee, uint128 tax)
     {
-        if (size == 0 || size > _maxItemBytes) return (ChargeResult.SizeOutOfRange, 0, 0);
-        Menu memory prices = batch.menu;
-        (uint256 rho, uint256 rate) = priority ? (prices.rhoH, prices.taxH) : (prices.rhoL, prices.taxL);
-        if (maxPrice < rho + rate) return (ChargeResult.PriceTooLow, 0, 0);
-        if (batch.budget <= 0) return (ChargeResult.NoCapacity, 0, 0);
-        // Rates are below 2^64 and sizes below 2^56.
-        (fee, tax) = (uint128(rho * size), uint128(rate * size));
-        Account storage payer = _accounts[submitter];
-        if (payer.balance < fee + tax) return (ChargeResult.InsufficientBalance, 0, 0);
-        payer.balance -= fee + tax;
-        if (tax > 0 && !_accrue(payer, batch.epoch, tax)) batch.outsideTax += tax;
-        batch.fee += fee;
-        batch.tax += tax;
-        batch.budget -= int256(uint256(size));
-        if (priority) batch.bytesH += size;
-        else batch.bytesL += size;
-        return (ChargeResult.Charged, fee, tax);
-    }
-
-    enum ChargeResult {
-        Charged,
-        SizeOutOfRange,
-        PriceTooLow,
-        NoCapacity,
-        InsufficientBalance
+        if (size == 0 || size > batch.maxItemBytes) return (ITwinRegistry.Why.SizeOutOfRange, 0, 0);
+        uint128 rho = priority ? batch.menu.rhoH : batch.menu.rhoL;
+        uint128 rate = priority ? batch.menu.taxH : batch.menu.taxL;
+        // Rates are below 2^57, sizes and a batch's bytes below 2^64: nothing here can overflow.
+        unchecked {
+            if (maxPrice < rho + rate) return (ITwinRegistry.Why.PriceTooLow, 0, 0);
+            if (batch.budget <= 0) return (ITwinRegistry.Why.NoCapacity, 0, 0);
+            (fee, tax) = (rho * size, rate * size);
+            Account storage payer = _accounts[submitter];
+            if (payer.balance < fee + tax) return (ITwinRegistry.Why.InsufficientBalance, 0, 0);
+            payer.balance -= fee + tax;
+            if (tax > 0 && !_accrue(payer, batch.epoch, tax)) batch.outsideTax += tax;
+            batch.fee += fee;
+            batch.tax += tax;
+            batch.budget -= int256(uint256(size));
+            if (priority) batch.bytesH += size;
+            else batch.bytesL += size;
+        }
+        return (ITwinRegistry.Why.None, fee, tax);
     }
 
     /// @dev Writes the batch: header of the slot, totals of the epoch, the sealer's margin, taxes, budget.
     function _closeBatch(Batch memory batch) internal {
-        EpochTotals storage totals = _totals[batch.epoch];
-        totals.bytesH += batch.bytesH;
-        totals.bytesL += batch.bytesL;
-        totals.rosterId = _open.rosterId;
+        EpochTotals memory totals = _totals[batch.epoch];
+        _totals[batch.epoch] =
+            EpochTotals(totals.bytesH + batch.bytesH, totals.bytesL + batch.bytesL, _open.rosterId);
         (uint64 bytesH, uint64 bytesL) = header(batch.slot);
-        _headers[batch.slot % (2 * _slotsPerEpoch)] =
+        _headers[batch.slot % (2 * _params.slotsPerEpoch)] =
             uint256(batch.slot) << 128 | uint256(bytesH + batch.bytesH) << 64 | (bytesL + batch.bytesL);
         if (batch.bytesH > 0) _sealedH[batch.epoch][msg.sender] += batch.bytesH;
-        _taxesNow.enrolled += uint128(batch.tax - batch.outsideTax);
-        if (batch.outsideTax > 0) _taxesNow.outside += uint128(batch.outsideTax);
+        Taxes memory taxes = _taxesNow;
+        taxes.enrolled += uint128(batch.tax - batch.outsideTax);
+        taxes.outside += uint128(batch.outsideTax);
+        _taxesNow = taxes;
         _budget = Budget(int128(batch.budget), batch.slot);
     }
 
@@ -198,30 +179,30 @@ abstract contract FeeMarket is Escrow {
     /// @inheritdoc IFeeMarket
     function menu() public view override returns (Menu memory m) {
         m.rhoL = uint64(_costs);
-        m.rhoH = m.rhoL + _eps;
+        m.rhoH = m.rhoL + _params.eps;
         // With fewer than two accounts there is nobody to pay a tax to.
         if (_open.accounts < 2) return m;
         (uint64 tauH, uint64 tauL) = tau();
         m.taxL = tauL;
-        m.taxH = (tauH > tauL + _eps ? tauH : tauL + _eps) - _eps;
+        m.taxH = (tauH > tauL + _params.eps ? tauH : tauL + _params.eps) - _params.eps;
     }
 
     /// @inheritdoc IFeeMarket
     function tau() public view override returns (uint64 tauH, uint64 tauL) {
-        return (uint64(_numH >> _eta), uint64(_numL >> _eta));
+        return (uint64(_numH >> _params.eta), uint64(_numL >> _params.eta));
     }
 
     // ------------------------------------------------------------------ views
 
     /// @inheritdoc IFeeMarket
     function currentSlot() public view override returns (uint64) {
-        return (uint64(block.timestamp) - start) / _slotSeconds;
+        return (uint64(block.timestamp) - start) / _params.slotSeconds;
     }
 
     /// @inheritdoc IFeeMarket
     function budget() public view override returns (int256 left) {
         Budget memory last = _budget;
-        int256 slotBytes = int256(uint256(_slotBytes));
+        int256 slotBytes = int256(uint256(_params.slotBytes));
         left = last.left + int256(uint256(currentSlot() - last.slot)) * slotBytes;
         if (left > slotBytes) left = slotBytes;
     }
@@ -230,13 +211,13 @@ abstract contract FeeMarket is Escrow {
     function turnOf(uint64 slot) public view override returns (address miner, bool exclusive) {
         uint256[] storage entries = _rosters[_open.rosterId];
         if (entries.length == 0) return (address(0), false);
-        miner = address(uint160(entries[(slot / _turnSlots) % entries.length]));
-        exclusive = slot % _turnSlots < _graceSlots;
+        miner = address(uint160(entries[(slot / _params.turnSlots) % entries.length]));
+        exclusive = slot % _params.turnSlots < _params.graceSlots;
     }
 
     /// @inheritdoc IFeeMarket
     function header(uint64 slot) public view override returns (uint64 bytesH, uint64 bytesL) {
-        uint256 word = _headers[slot % (2 * _slotsPerEpoch)];
+        uint256 word = _headers[slot % (2 * _params.slotsPerEpoch)];
         if (word >> 128 != slot) return (0, 0);
         return (uint64(word >> 64), uint64(word));
     }
@@ -271,10 +252,7 @@ abstract contract FeeMarket is Escrow {
     }
 
     /// @inheritdoc IFeeMarket
-    function params() external view override returns (FeeParams memory p) {
-        (p.slotsPerEpoch, p.slotSeconds, p.eta, p.runCap) = (_slotsPerEpoch, _slotSeconds, uint8(_eta), uint32(_runCap));
-        (p.eps, p.gH, p.gL, p.tau0H, p.tau0L) = (_eps, uint64(_gH), uint64(_gL), _tau0H, _tau0L);
-        (p.slotBytes, p.turnSlots, p.graceSlots, p.postSlots) = (_slotBytes, _turnSlots, _graceSlots, _postSlots);
-        p.maxItemBytes = _maxItemBytes;
+    function params() external view override returns (FeeParams memory) {
+        return _params;
     }
 }

@@ -20,8 +20,6 @@ contract TwinRegistry is ITwinRegistry, FeeEpochs {
     uint8 private constant CANCELLED = 4;
 
     address public immutable override predecessor;
-    bytes32 private immutable _domain;
-    uint256 private immutable _chainId;
 
     mapping(bytes32 => uint256) public override record;
     mapping(bytes32 => mapping(bytes32 => bytes32)) private _aliases; // modelId -> keccak256(name) -> versionId
@@ -29,7 +27,6 @@ contract TwinRegistry is ITwinRegistry, FeeEpochs {
     constructor(address consortium_, FeeParams memory params_) Escrow(consortium_) FeeMarket(params_) {
         address former = IConsortium(consortium_).predecessor();
         predecessor = former == address(0) ? address(0) : IConsortium(former).twinRegistry();
-        (_domain, _chainId) = (VersionHash.domainSeparator(), block.chainid);
     }
 
     // ------------------------------------------------------------------ sealing
@@ -110,9 +107,8 @@ contract TwinRegistry is ITwinRegistry, FeeEpochs {
     /// @dev Charges and records an item that passed every other check.
     function _take(Batch memory batch, Submission calldata s, bytes32 versionId) private returns (Why) {
         Version calldata v = s.version;
-        (ChargeResult result, uint128 fee, uint128 tax) =
-            _charge(batch, v.submitter, s.feeClass == 1, v.size, s.maxPrice);
-        if (result != ChargeResult.Charged) return _whyNotCharged(result);
+        (Why why, uint128 fee, uint128 tax) = _charge(batch, v.submitter, s.feeClass == 1, v.size, s.maxPrice);
+        if (why != Why.None) return why;
         record[versionId] = _pack(v.submitter, s.feeClass, ACTIVE);
         emit Registered(
             versionId,
@@ -132,13 +128,6 @@ contract TwinRegistry is ITwinRegistry, FeeEpochs {
             batch.slot
         );
         return Why.None;
-    }
-
-    function _whyNotCharged(ChargeResult result) private pure returns (Why) {
-        if (result == ChargeResult.PriceTooLow) return Why.PriceTooLow;
-        if (result == ChargeResult.InsufficientBalance) return Why.InsufficientBalance;
-        if (result == ChargeResult.NoCapacity) return Why.NoCapacity;
-        return Why.SizeOutOfRange;
     }
 
     // ------------------------------------------------------------------ after sealing
@@ -225,7 +214,6 @@ contract TwinRegistry is ITwinRegistry, FeeEpochs {
 
     /// @inheritdoc ITwinRegistry
     function domainSeparator() public view override returns (bytes32) {
-        // A chain that forks and changes its id must not accept the other one's signatures.
-        return block.chainid == _chainId ? _domain : VersionHash.domainSeparator();
+        return VersionHash.domainSeparator();
     }
 }

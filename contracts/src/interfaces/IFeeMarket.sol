@@ -74,6 +74,7 @@ interface IFeeMarket {
         uint32 accounts; // N
         bool due;
         uint128 taxes; // S, of enrolled accounts
+        uint128 outside; // of accounts not on the roll, shared by all alike
         uint128 carry; // frozen
         uint128 paid;
     }
@@ -87,7 +88,15 @@ interface IFeeMarket {
     event MenuSet(uint64 indexed epoch, uint64 rhoH, uint64 rhoL, uint64 taxH, uint64 taxL);
     event BacklogPosted(uint64 indexed epoch, address indexed miner, uint128 bitmapH, uint128 bitmapAny);
     event EpochClosed(
-        uint64 indexed epoch, uint64 estH, uint64 estL, uint64 tauH, uint64 tauL, uint128 taxes, uint128 carry, uint32 accounts
+        uint64 indexed epoch,
+        uint64 estH,
+        uint64 estL,
+        uint64 tauH,
+        uint64 tauL,
+        uint128 taxes,
+        uint128 outside,
+        uint128 carry,
+        uint32 accounts
     );
     event IdleEpochsClosed(uint64 indexed first, uint64 indexed last, uint64 tauH, uint64 tauL);
     event RebatePaid(uint64 indexed epoch, address indexed account, uint256 amount);
@@ -198,7 +207,7 @@ interface IFeeMarket {
     function taxOf(uint32 index, uint64 epoch) external view returns (uint256);
     function rebate() external view returns (Rebate memory);
 
-    /// @notice Undistributed taxes: carry, what is coming to it, the open epoch's and the unpaid part of the last.
+    /// @notice Undistributed taxes: the carry, the open epoch's, and the unpaid part of the last one's.
     function pool() external view returns (uint256);
     function carry() external view returns (uint256);
 }

@@ -10,6 +10,7 @@ b'{"a":[true,null],"b":1}'
 
 import json
 import math
+import re
 from collections import Counter
 from collections.abc import Callable
 from typing import NoReturn
@@ -17,6 +18,10 @@ from typing import NoReturn
 import rfc8785
 
 from registry.errors import Malformed
+
+MAX_DEPTH = 128
+# A string (to its end, however it ends, so that no input is scanned twice) or a bracket outside of strings.
+_BRACKETS = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*(?:"|\\?\Z)|[\[\]{}]', re.DOTALL)
 
 
 def canonical(obj: object) -> bytes:
@@ -46,6 +51,7 @@ def strict_json(raw: bytes) -> object:
 def _load(raw: bytes, parse_int: Callable[[str], int | float]) -> object:
     try:
         text = raw.decode("utf-8")
+        _check_depth(text)
         parsed: object = json.loads(
             text,
             object_pairs_hook=_unique,
@@ -59,6 +65,22 @@ def _load(raw: bytes, parse_int: Callable[[str], int | float]) -> object:
     except (ValueError, RecursionError) as e:
         raise Malformed(f"this is not strict JSON: {e}") from e
     return parsed
+
+
+def _check_depth(text: str) -> None:
+    """Refuse deep nesting before the parser recurses into it.
+
+    Where somebody raised the recursion limit, C's stack would overflow and the process die.
+    """
+    depth = 0
+    for token in _BRACKETS.finditer(text):
+        bracket = text[token.start()]
+        if bracket in "[{":
+            depth += 1
+            if depth > MAX_DEPTH:
+                raise ValueError(f"it is nested deeper than {MAX_DEPTH} levels")
+        elif bracket != '"':
+            depth -= 1
 
 
 def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:

@@ -82,7 +82,7 @@ class _Bytes:
         self._fill(1)
         if self._start == len(self._buffer):
             return None
-        while shift <= 28:
+        while shift <= 56:
             byte = self.exactly(1)[0]
             number |= (byte & 0x7F) << shift
             shift += 7
@@ -144,7 +144,7 @@ def _decode_header(body: bytes) -> tuple[Cid, ...]:
 
 
 def _array_length(body: bytes) -> tuple[int, int]:
-    if not body.startswith(b"\xa2\x65roots") or len(body) < 18:
+    if not body.startswith(b"\xa2\x65roots") or len(body) < 17:
         raise Malformed("the CAR header is not DAG-CBOR {roots, version: 1}", hint="write it as CARv1")
     first = body[7]
     if 0x80 <= first < 0x98:

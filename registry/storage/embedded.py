@@ -224,15 +224,14 @@ def _open_index(path: Path) -> BlockIndex:
 def _lock(folder: Path) -> FileLock:
     lock = FileLock(folder / "lock", timeout=0, thread_local=False)
     owner = folder / "owner"
-    try:
-        with disk(folder):
-            lock.acquire()
-    except Timeout as e:
-        pid = owner.read_text().strip() if owner.exists() else "unknown"
-        raise Conflict(
-            f"the store {folder} is in use by process {pid}", hint=f"stop process {pid} first", pid=pid
-        ) from e
     with disk(folder):
+        try:
+            lock.acquire()
+        except Timeout as e:
+            pid = owner.read_text().strip() if owner.exists() else "unknown"
+            raise Conflict(
+                f"the store {folder} is in use by process {pid}", hint=f"stop process {pid} first", pid=pid
+            ) from e
         owner.write_text(f"{os.getpid()}\n")
     return lock
 

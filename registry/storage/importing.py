@@ -176,7 +176,7 @@ class Import:
         if self.claim(cid):
             self._named_again.add(cid)
         elif self._writer is not None:
-            self._added[cid] = self._writer.append(cid, block)
+            self._added[cid] = self._writer.append_behind(cid, block)
         else:
             self._small[cid] = block
             self._small_bytes += len(block)
@@ -195,5 +195,5 @@ class Import:
     def _spill(self) -> None:
         self._writer = self._packs.create()
         for cid, block in self._small.items():
-            self._added[cid] = self._writer.append(cid, block)
+            self._added[cid] = self._writer.append_behind(cid, block)
         self._small = {}

@@ -7,7 +7,6 @@ that the index has recorded was never promised to anybody.
 
 import errno
 import os
-import threading
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,6 +19,7 @@ from registry.errors import Malformed, StoreUnavailable
 from registry.storage.car import HEADER_LENGTH, car_header, frame_prefix
 from registry.storage.dagpb import read_uvarint
 from registry.storage.reader import MAX_BLOCK, verify_block
+from registry.storage.writebehind import WriteBehind, write_at
 
 _NO_ROOT = Cid(RAW, bytes(32))
 _SYNC_EVERY = 32 << 20
@@ -140,25 +140,35 @@ class PackWriter:
         self._path = path
         self._root = _NO_ROOT
         self._fd = descriptor
-        self._flusher = _Flusher()
+        self._behind = WriteBehind(descriptor)
 
     def write_header(self, root: Cid) -> None:
         """Write, or overwrite, the header; its length never changes."""
         with disk(self._folder.path):
-            _write_at(self._fd, car_header((root,)), 0)
+            write_at(self._fd, car_header((root,)), 0)
         self.length = max(self.length, HEADER_LENGTH)
 
     def append(self, cid: Cid, block: bytes) -> Spot:
-        """Write a block behind the others; it is durable only after `finish` or `sync`."""
-        prefix = frame_prefix(cid, block)
+        """Write a block behind the others; it is durable only after `publish` or `sync`."""
+        prefix, at = self._reserve(cid, block)
         with disk(self._folder.path):
-            _write_at(self._fd, prefix, self.length)
-            _write_at(self._fd, block, self.length + len(prefix))
-            self._flusher.wrote(self._fd, len(block))
-        spot = Spot(self.name, self.length + len(prefix), len(block))
+            write_at(self._fd, prefix, at)
+            write_at(self._fd, block, at + len(prefix))
+        return Spot(self.name, at + len(prefix), len(block))
+
+    def append_behind(self, cid: Cid, block: bytes) -> Spot:
+        """As `append`, while the caller goes on hashing; a failure shows at a later call or at `publish`."""
+        prefix, at = self._reserve(cid, block)
+        with disk(self._folder.path):
+            self._behind.write(prefix, at)
+            self._behind.write(block, at + len(prefix))
+        return Spot(self.name, at + len(prefix), len(block))
+
+    def _reserve(self, cid: Cid, block: bytes) -> tuple[bytes, int]:
+        prefix, at = frame_prefix(cid, block), self.length
         self.length += len(prefix) + len(block)
         self._root = cid
-        return spot
+        return prefix, at
 
     def sync(self) -> None:
         """Make everything appended durable."""
@@ -173,10 +183,11 @@ class PackWriter:
 
     def publish(self) -> None:
         """Give the pack its name, durably, and keep it open for appending."""
+        with disk(self._folder.path):
+            self._behind.finish()
         # The last block is the root: an importer emits children before parents.
         self.write_header(self._root)
         with disk(self._folder.path):
-            self._flusher.stop()
             os.fsync(self._fd)
             self._path.rename(self._folder.file(self.name))
             self._path = self._folder.file(self.name)
@@ -198,52 +209,9 @@ class PackWriter:
     def close(self) -> None:
         """Let go of the file; may be called again."""
         if self._fd >= 0:
-            self._flusher.wait()
+            self._behind.stop()
             os.close(self._fd)
             self._fd = -1
-
-
-class _Flusher:
-    """Pushes a long import to the disk while it is still being hashed, so the last sync is short."""
-
-    def __init__(self) -> None:
-        self._unsynced = 0
-        self._thread: threading.Thread | None = None
-        self._error: OSError | None = None
-
-    def wrote(self, descriptor: int, length: int) -> None:
-        self._unsynced += length
-        if self._unsynced < _SYNC_EVERY:
-            return
-        self._unsynced = 0
-        # At most one flush is under way: a slow disk holds the import back instead of filling memory.
-        self.stop()
-        self._thread = threading.Thread(target=self._flush, args=(descriptor,), name="pack-flush")
-        self._thread.start()
-
-    def wait(self) -> None:
-        if self._thread is not None:
-            self._thread.join()
-            self._thread = None
-
-    def stop(self) -> None:
-        self.wait()
-        # The kernel reports a failed write-back once: if it was told here, the last sync would succeed.
-        if self._error is not None:
-            raise self._error
-
-    def _flush(self, descriptor: int) -> None:
-        try:
-            os.fdatasync(descriptor)
-        except OSError as e:
-            self._error = e
-
-
-def _write_at(descriptor: int, raw: bytes, at: int) -> None:
-    view = memoryview(raw)
-    while view:
-        written = os.pwrite(descriptor, view, at)
-        view, at = view[written:], at + written
 
 
 def _frame_at(descriptor: int, at: int) -> tuple[int, int] | None:

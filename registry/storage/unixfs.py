@@ -64,22 +64,20 @@ def import_file(
 
 def rechunk(chunks: Iterable[bytes], size: int) -> Iterator[bytes]:
     """The same bytes in pieces of exactly `size`, the last one shorter; no empty piece."""
-    pending = bytearray()
+    pending: list[memoryview] = []
+    missing = size
     for chunk in chunks:
-        at = 0
-        while at < len(chunk):
-            if not pending and len(chunk) - at >= size:
-                yield chunk if len(chunk) == size else bytes(chunk[at : at + size])
-                at += size
-                continue
-            step = min(size - len(pending), len(chunk) - at)
-            pending += chunk[at : at + step]
-            at += step
-            if len(pending) == size:
-                yield bytes(pending)
-                pending.clear()
+        rest = memoryview(chunk)
+        while len(rest) >= missing:
+            pending.append(rest[:missing])
+            rest = rest[missing:]
+            yield b"".join(pending)
+            pending, missing = [], size
+        if rest:
+            pending.append(rest)
+            missing -= len(rest)
     if pending:
-        yield bytes(pending)
+        yield b"".join(pending)
 
 
 class _Tree:

@@ -1,10 +1,12 @@
 """`--source ns3`: the same pipeline on data from ns-3, a simulator that nobody here wrote.
 
-ns-3 runs in one process of the same interpreter for the whole demo (its start costs seconds), fed a request a
-line. It needs the optional extra: `pip install 'twinledger[ns3]'`.
+ns-3 runs in one process for the whole demo (its start costs seconds), fed a request a line: a process of this
+interpreter, which then needs the extra `pip install 'twinledger[ns3]'`, or of the Python that
+TWINLEDGER_NS3_PYTHON names, which needs nothing but the `ns3` wheel.
 """
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from tempfile import TemporaryFile
+from tempfile import TemporaryDirectory, TemporaryFile
 from typing import IO
 
 import numpy as np
@@ -22,6 +24,7 @@ from registry.demo.world import Cell, Track, draw_walkers, track_of
 from registry.errors import Malformed, Unavailable
 
 PROGRAM = Path(__file__).with_name("ns3_program.py")
+INTERPRETER = "TWINLEDGER_NS3_PYTHON"
 MEAN_STEPS = 240
 
 
@@ -84,25 +87,36 @@ def _track(cell: Cell, device: str, rows: np.ndarray[tuple[int, ...], np.dtype[n
     return track_of(cell, device, rows[:, :3], rows[:, 3] > 0.5, rows[:, 4:])
 
 
-@contextmanager
-def ns3_source() -> Iterator[Ns3Source]:
-    """Start ns-3 and end it afterwards; without the extra the error says how to get it."""
-    if find_spec("ns") is None:
+def ns3_python() -> str:
+    """The interpreter that has ns-3; without one the error says how to get it."""
+    named = os.environ.get(INTERPRETER)
+    if named and not Path(named).is_file():
+        raise Malformed(f"{INTERPRETER} names {named}, which does not exist", hint="unset it or correct it")
+    if not named and find_spec("ns") is None:
         raise Malformed(
             "ns-3 is not installed for this Python",
             hint="run `pip install 'twinledger[ns3]'` or choose --source builtin",
         )
-    with TemporaryFile() as complaints:
-        process = subprocess.Popen(  # noqa: S603 - our own program, by the interpreter that runs us
-            [sys.executable, str(PROGRAM)],
+    return named or sys.executable
+
+
+@contextmanager
+def ns3_source() -> Iterator[Ns3Source]:
+    """Start ns-3 and end it afterwards."""
+    interpreter = ns3_python()
+    # ns-3 looks for its libraries below the working folder too, and refuses to start when it finds two sets.
+    with TemporaryFile() as complaints, TemporaryDirectory() as empty:
+        process = subprocess.Popen(  # noqa: S603 - our own program, by the interpreter that was chosen
+            [interpreter, str(PROGRAM)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=complaints,
             text=True,
+            cwd=empty,
         )
         with process:
             try:
                 yield Ns3Source(process, complaints)
             finally:
-                # Its standard input ends with ours, but a run that is under way would be waited for.
+                # A request that is under way would otherwise be waited for.
                 process.terminate()

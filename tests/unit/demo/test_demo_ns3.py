@@ -1,5 +1,7 @@
 """ns-3 as the source of device data (left out by name where the ns3 extra is not installed)."""
 
+import os
+import sys
 from importlib.util import find_spec
 
 import numpy as np
@@ -7,12 +9,12 @@ import pytest
 
 from registry.demo.federated import Schedule, cohort_of, federate
 from registry.demo.learner import draw_twin
-from registry.demo.ns3_source import ns3_source
+from registry.demo.ns3_source import INTERPRETER, ns3_python, ns3_source
 from registry.demo.uplink import Uplink
 from registry.demo.world import plan_cells
-from registry.errors import Malformed
+from registry.errors import Malformed, Unavailable
 
-HAS_NS3 = find_spec("ns") is not None
+HAS_NS3 = INTERPRETER in os.environ or find_spec("ns") is not None
 needs_ns3 = pytest.mark.skipif(not HAS_NS3, reason="ns3 is not installed: pip install 'twinledger[ns3]'")
 CELLS = plan_cells(3, "new-cell")
 
@@ -50,8 +52,24 @@ def test_a_twin_learns_from_ns3(source):
     assert training.error_db < training.rounds[0].error_db / 1.3
 
 
-@pytest.mark.skipif(HAS_NS3, reason="ns3 is installed")
-def test_without_the_extra_the_error_says_how_to_get_it():
-    with pytest.raises(Malformed) as refused, ns3_source():
-        pass
+def test_without_ns3_the_error_says_how_to_get_it(monkeypatch):
+    monkeypatch.delenv(INTERPRETER, raising=False)
+    if find_spec("ns") is not None:
+        assert ns3_python() == sys.executable
+        return
+    with pytest.raises(Malformed) as refused:
+        ns3_python()
     assert "twinledger[ns3]" in refused.value.hint
+
+
+def test_an_interpreter_that_is_not_there_is_named(monkeypatch):
+    monkeypatch.setenv(INTERPRETER, "/nowhere/python")
+    with pytest.raises(Malformed, match="/nowhere/python"):
+        ns3_python()
+
+
+@pytest.mark.skipif(find_spec("ns") is not None, reason="this Python has ns-3")
+def test_a_process_that_dies_is_told_with_its_last_words(monkeypatch):
+    monkeypatch.setenv(INTERPRETER, sys.executable)
+    with ns3_source() as running, pytest.raises(Unavailable, match="No module named 'ns'"):
+        running.tracks(CELLS[0], 2, 7)

@@ -195,6 +195,85 @@ class ModelAnswer(Body):
     aliases: dict[str, Hex32]
 
 
+class KinBody(Body):
+    """A version in the lineage of another."""
+
+    version_id: Hex32
+    model: str
+    number: int
+    status: str
+    depth: int
+    parents: list[Hex32]
+
+
+class FeePolicyBody(Body):
+    """How a transaction must pay: legacy at `gas_price`, or with a `tip` EIP-1559 with it as the cap."""
+
+    gas_price: Wei
+    tip: Wei | None
+
+
+class AccountBody(Body):
+    """What the chain holds of an address, and what this gateway has reserved of it; money in wei."""
+
+    address: AddressText
+    nonce: int
+    chain_time: int
+    fee_policy: FeePolicyBody
+    coin: Wei
+    balance: Wei
+    reserved: Wei
+    namespace: str | None
+    namespace_id: int
+    roles: list[str]
+
+
+class MemberBody(Body):
+    """A member; without roles it was removed."""
+
+    address: AddressText
+    namespace: str
+    namespace_id: int
+    roles: list[str]
+    x25519: Hex32 | None
+
+
+class CellBody(Body):
+    """A radio cell and the gateway that may attest to it."""
+
+    cell: str
+    gateway: AddressText
+
+
+class ProposalBody(Body):
+    """A council proposal: the call it makes, and where its approvals stand."""
+
+    id: int
+    target: AddressText
+    proposer: AddressText
+    executed: bool
+    call: str | None
+    data: HexData
+    reason: str
+    approvals: int
+    threshold: int
+
+
+class UploadAnswer(Body):
+    """What an upload turned out to be."""
+
+    cid: str
+    sha256: Hex32
+    size: int
+
+
+class CarAnswer(Body):
+    """What an uploaded CAR held."""
+
+    roots: list[str]
+    blocks: int
+
+
 def version_of(body: VersionBody) -> Version:
     """Turn the wire form into the struct; Malformed names what is out of range."""
     return Version(

@@ -3,12 +3,13 @@
 Reads answer records; writes answer calldata, because keys never pass through here.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from registry.chain.base import ChainLink
-from registry.chain.deployment import Deployment
-from registry.chain.encoding import Event, decode_log, decode_result, encode_call
+from registry.chain.deploy import Deployment
+from registry.chain.encoding import read
+from registry.chain.events import Event, decode_log
 from registry.core.ids import Address, FeeClass, Role, Status, VersionId, to_address
 from registry.core.version import Domain, Version
 from registry.errors import ChainReorganised, NotFound
@@ -113,21 +114,18 @@ class Contracts:
         logs = self.link.logs(first, last, list(self._names))
         return [decode_log(self._names[log.address], log) for log in logs]
 
-    def read(self, contract: str, function: str, *args: object) -> tuple[object, ...]:
-        """Call a view and decode what it answers."""
-        raw = self.link.call(self.address(contract), encode_call(contract, function, args))
-        return decode_result(contract, function, raw)
+    def read(self, contract: str, function: str, *args: object) -> Any:
+        """Call a view and decode what it answers; a refusal is raised as its class."""
+        return read(self.link, contract, self.address(contract), function, args)
 
     def account(self, address: Address) -> Account:
         """Escrow, namespace and roles of an address."""
-        (found,) = self.read("TwinRegistry", "account", address)
-        balance, namespace_id, _enrolment, roles = _tuple(found)
-        return Account(_int(balance), _int(namespace_id), Role(_int(roles)))
+        balance, namespace_id, _enrolment, roles = self.read("TwinRegistry", "account", address)
+        return Account(balance, namespace_id, Role(roles))
 
     def record(self, version_id: VersionId) -> Record | None:
         """The record of a version, None when the chain never took it."""
-        (packed,) = self.read("TwinRegistry", "record", version_id)
-        word = _int(packed)
+        word: int = self.read("TwinRegistry", "record", version_id)
         if word == 0:
             return None
         return Record(
@@ -140,65 +138,46 @@ class Contracts:
 
     def menu(self) -> Menu:
         """The prices of the open epoch."""
-        (found,) = self.read("TwinRegistry", "menu")
-        rho_h, rho_l, tax_h, tax_l = map(_int, _tuple(found))
+        rho_h, rho_l, tax_h, tax_l = self.read("TwinRegistry", "menu")
         return Menu((rho_l, rho_h), (tax_l, tax_h))
 
     def params(self) -> FeeParams:
         """The fee market's constants."""
         if self._params is None:
-            (found,) = self.read("TwinRegistry", "params")
-            self._params = FeeParams(*map(_int, _tuple(found)))
+            self._params = FeeParams(*self.read("TwinRegistry", "params"))
         return self._params
 
     def slot_at(self, time: int) -> int:
         """The slot of a chain time."""
         if self._start is None:
-            self._start = _int(self.read("TwinRegistry", "start")[0])
+            self._start = int(self.read("TwinRegistry", "start"))
         return max(0, time - self._start) // self.params().slot_s
 
     def open_epoch(self) -> OpenEpoch:
         """Where closing stands."""
-        (found,) = self.read("TwinRegistry", "openEpoch")
-        epoch, roster_id, accounts, posted, sealed_in, sealed_before, ever = _tuple(found)
-        return OpenEpoch(
-            _int(epoch),
-            _int(roster_id),
-            _int(accounts),
-            _int(posted),
-            bool(sealed_in),
-            bool(sealed_before),
-            bool(ever),
-        )
+        return OpenEpoch(*self.read("TwinRegistry", "openEpoch"))
 
     def rebate(self) -> Rebate:
         """Where paying rebates stands."""
-        (found,) = self.read("TwinRegistry", "rebate")
-        epoch, cursor, length, accounts, due, taxes, carry, paid = _tuple(found)
-        return Rebate(
-            *map(_int, (epoch, cursor, length, accounts)), bool(due), *map(_int, (taxes, carry, paid))
-        )
+        return Rebate(*self.read("TwinRegistry", "rebate"))
 
     def budget(self) -> int:
         """Bytes that may still begin to be sealed in this slot."""
-        return _int(self.read("TwinRegistry", "budget")[0])
+        return int(self.read("TwinRegistry", "budget"))
 
     def roster(self) -> list[tuple[Address, int]]:
         """The miners of the open epoch in turn order, with their prices in wei per byte."""
         miners, prices = self.read("TwinRegistry", "roster")
-        return [
-            (to_address(str(miner)), _int(price))
-            for miner, price in zip(_tuple(miners), _tuple(prices), strict=True)
-        ]
+        return list(zip(miners, prices, strict=True))
 
     def turn(self, slot: int) -> tuple[Address, bool]:
         """Whose turn a slot is, and whether nobody else may seal in it."""
         miner, exclusive = self.read("TwinRegistry", "turnOf", slot)
-        return to_address(str(miner)), bool(exclusive)
+        return miner, exclusive
 
     def is_paused(self) -> bool:
         """Whether the council has paused the consortium."""
-        return bool(self.read("Consortium", "paused")[0])
+        return bool(self.read("Consortium", "paused"))
 
     def check_genesis(self) -> None:
         """ChainReorganised when this chain is not the one that was deployed on."""
@@ -225,15 +204,3 @@ def version_tuple(version: Version) -> tuple[object, ...]:
         version.salt,
         version.submitter,
     )
-
-
-def _int(value: object) -> int:
-    if not isinstance(value, int):
-        raise TypeError(f"the contract answered {value!r} where a number belongs")
-    return value
-
-
-def _tuple(value: object) -> Sequence[object]:
-    if not isinstance(value, list | tuple):
-        raise TypeError(f"the contract answered {value!r} where a list belongs")
-    return value

@@ -2,11 +2,21 @@
 
 from registry.index.projection import Projection
 from registry.index.queries import Index
-from registry.index.records import AliasChange, CellRow, Line, MemberRow, ModelRow, StatusChange, VersionRow
+from registry.index.records import (
+    AliasChange,
+    BlockMark,
+    CellRow,
+    Line,
+    MemberRow,
+    ModelRow,
+    StatusChange,
+    VersionRow,
+)
 from registry.index.search import Search, SearchPage
 
 __all__ = [
     "AliasChange",
+    "BlockMark",
     "CellRow",
     "Index",
     "Line",

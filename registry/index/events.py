@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable
 
-from sqlalchemy import Connection, func, insert, select
+from sqlalchemy import Connection, Table, func, insert, select
 
 from registry.core.ids import hex32
 from registry.index import schema as t
@@ -94,6 +94,11 @@ def _registered(connection: Connection, line: Line) -> None:
         )
 
 
+def _cancelled(connection: Connection, line: Line) -> None:
+    version_id = _hex(line.args["versionId"])
+    _insert(connection, t.cancellations, line, version_id=version_id, time=line.args["time"])
+
+
 def _status_changed(connection: Connection, line: Line) -> None:
     _insert(
         connection,
@@ -118,7 +123,7 @@ def _alias_set(connection: Connection, line: Line) -> None:
     )
 
 
-def _insert(connection: Connection, table: t.Table, line: Line, **columns: object) -> None:
+def _insert(connection: Connection, table: Table, line: Line, **columns: object) -> None:
     connection.execute(insert(table), {"block": line.block, "log_index": line.log_index, **columns})
 
 
@@ -140,6 +145,7 @@ PROJECTORS: dict[tuple[str, str], Project] = {
     ("Consortium", "KeyRegistered"): _key_registered,
     ("Consortium", "CellAdded"): _cell_added,
     ("TwinRegistry", "Registered"): _registered,
+    ("TwinRegistry", "VersionCancelled"): _cancelled,
     ("TwinRegistry", "StatusChanged"): _status_changed,
     ("TwinRegistry", "AliasSet"): _alias_set,
 }

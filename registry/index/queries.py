@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Engine, Row, Select, and_, func, select
 
@@ -100,6 +101,14 @@ class Index:
                 for row in connection.execute(query):
                     found[VersionId(bytes.fromhex(row.version_id[2:]))] = Status(row.status or 1)
         return found
+
+    def cancelled_at(self, version_id: VersionId) -> int | None:
+        """When a version was cancelled last, None if it never was."""
+        query = select(func.max(t.cancellations.c.time)).where(
+            t.cancellations.c.version_id == hex32(version_id)
+        )
+        with reading(self.engine) as connection:
+            return connection.execute(query).scalar()
 
     def of_model(self, namespace: str, name: str) -> list[VersionRow]:
         """Every version of a model, oldest first."""
@@ -308,7 +317,7 @@ def _model_id(connection: Connection, namespace: str, name: str) -> str:
     return hex32(model_id(number or 0, name))
 
 
-def _model(connection: Connection, row: Row[tuple[str, str, int]]) -> ModelRow:
+def _model(connection: Connection, row: Row[Any]) -> ModelRow:
     namespace, name = row.model.split("/", 1)
     newest = connection.execute(
         select(t.versions.c.version_id).where(

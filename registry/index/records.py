@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from registry.core.ids import Address, Role, Status, VersionId
 from registry.core.version import Version
@@ -28,7 +29,7 @@ class Line:
     event_index: int
     contract: str
     name: str
-    args: Mapping[str, object]
+    args: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)

@@ -66,6 +66,7 @@ versions = _history(
 parents = Table(
     "parents", metadata, _number("block"), _text("version_id"), _number("position"), _text("parent")
 )
+cancellations = _history("cancellations", _text("version_id"), _number("time"))
 statuses = _history("statuses", _text("version_id"), _number("status"), _text("reason"), _text("actor"))
 aliases = _history("aliases", _text("model_id"), _text("alias"), _text("version_id"), _text("actor"))
 
@@ -89,6 +90,7 @@ Index("versions_by_submitter", versions.c.submitter)
 Index("versions_by_manifest", versions.c.manifest)
 Index("parents_by_child", parents.c.version_id)
 Index("parents_by_parent", parents.c.parent)
+Index("cancellations_by_version", cancellations.c.version_id)
 Index("statuses_by_version", statuses.c.version_id)
 Index("aliases_by_model", aliases.c.model_id, aliases.c.alias)
 Index("aliases_by_version", aliases.c.version_id)
@@ -102,4 +104,15 @@ Index("fields_by_digest", fields.c.digest)
 Index("manifests_by_name", manifests.c.namespace, manifests.c.name)
 Index("events_by_name", events.c.contract, events.c.name)
 
-CHAIN_TABLES = (events, namespaces, memberships, keys, cells, versions, parents, statuses, aliases)
+CHAIN_TABLES = (
+    events,
+    namespaces,
+    memberships,
+    keys,
+    cells,
+    versions,
+    parents,
+    cancellations,
+    statuses,
+    aliases,
+)

@@ -1,4 +1,4 @@
-"""What only this gateway knows until the chain knows it: submissions, uploads, and requests already answered."""
+"""What only this gateway knows: submissions not yet final, uploads, and requests already answered."""
 
 from registry.pool.requests import Answered, Requests
 from registry.pool.submissions import Entry, Pool, PoolState

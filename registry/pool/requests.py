@@ -52,9 +52,7 @@ class Requests:
         with writing(self._engine) as connection:
             connection.execute(delete(nonces).where(nonces.c.created < now - 2 * self._window_s))
             try:
-                connection.execute(
-                    insert(nonces), {"address": address, "nonce": nonce.hex(), "created": now}
-                )
+                connection.execute(insert(nonces), {"address": address, "nonce": nonce.hex(), "created": now})
             except IntegrityError as e:
                 raise Unauthenticated(
                     f"the request of {address} was sent before: its nonce is used",
@@ -73,13 +71,12 @@ class Requests:
             return None
         if row.body_sha256 != body_sha256.hex():
             raise Conflict(
-                f"the Idempotency-Key {key!r} was used for another body", hint="use a fresh key for a new request"
+                f"the Idempotency-Key {key!r} was used for another body",
+                hint="use a fresh key for a new request",
             )
         return Answered(row.status, row.body)
 
-    def keep(
-        self, actor: str, route: str, key: str, body_sha256: bytes, answer: Answered, now: int
-    ) -> None:
+    def keep(self, actor: str, route: str, key: str, body_sha256: bytes, answer: Answered, now: int) -> None:
         """Keep an answer for a day; the first one of two at once stands."""
         with writing(self._engine) as connection:
             connection.execute(delete(answers).where(answers.c.created < now - _DAY_S))

@@ -10,8 +10,22 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from sqlalchemy import BigInteger, Column, Engine, Index, Integer, Row, Table, Text
-from sqlalchemy import delete, func, insert, select, text, update
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Engine,
+    Index,
+    Integer,
+    Row,
+    Table,
+    Text,
+    delete,
+    func,
+    insert,
+    select,
+    text,
+    update,
+)
 
 from registry.core.ids import Address, VersionId, hex32, parse_hex32
 from registry.core.version import Submission
@@ -135,6 +149,14 @@ class Pool:
                     select(func.count()).select_from(submissions).where(submissions.c.state == state)
                 ).scalar_one()
             )
+
+    def pending_of(self, submitter: Address) -> int:
+        """How many submissions of one submitter are pending."""
+        query = select(func.count()).where(
+            submissions.c.submitter == submitter, submissions.c.state == PoolState.PENDING
+        )
+        with reading(self._engine) as connection:
+            return int(connection.execute(query).scalar_one())
 
     def reserved(self, submitter: Address) -> int:
         """Wei that the pending entries of one submitter may cost at most."""

@@ -1,0 +1,61 @@
+"""Puts the routes together, and turns every error into its problem."""
+
+import logging
+from collections.abc import Mapping
+
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+
+from registry.api import accounts, content, gateway, submissions, versions
+from registry.api.exchange import problem_response
+from registry.errors import Conflict, Malformed, NotFound, RegistryError
+from registry.service import Service
+
+_log = logging.getLogger("registry.api")
+ROUTERS = (content.router, submissions.router, versions.router, accounts.router, gateway.router)
+
+
+def create_app(service: Service, access: Mapping[str, str]) -> FastAPI:
+    """The application over one service; `access` says per group of routes `open` or `members`."""
+    app = FastAPI(title="TwinLedger", version="1", docs_url="/docs", redoc_url=None)
+    app.state.service = service
+    app.state.access = dict(access)
+    for router in ROUTERS:
+        app.include_router(router)
+    app.add_exception_handler(RegistryError, _problem)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(Exception, _unexpected)
+    return app
+
+
+def _problem(request: Request, error: Exception) -> Response:
+    if not isinstance(error, RegistryError):
+        raise TypeError(f"{error!r} is not of the tree")
+    service: Service = request.app.state.service
+    service.refused(request.method, request.url.path, error)
+    return problem_response(error)
+
+
+def _invalid(_request: Request, error: Exception) -> Response:
+    first = error.errors()[0] if isinstance(error, RequestValidationError) else {"loc": (), "msg": str(error)}
+    where = ".".join(str(part) for part in first["loc"]) or "the request"
+    return problem_response(Malformed(f"{where}: {str(first['msg']).lower()}"))
+
+
+def _http(request: Request, error: Exception) -> Response:
+    status = error.status_code if isinstance(error, HTTPException) else 500
+    where = f"{request.method} {request.url.path}"
+    if status == 404:
+        return problem_response(NotFound(f"there is no route {where}", hint="see /openapi.json"))
+    if status == 405:
+        return problem_response(Conflict(f"{where} is not offered by this route", hint="see /openapi.json"))
+    return problem_response(Malformed(f"{where} was refused with {status}"))
+
+
+def _unexpected(request: Request, error: Exception) -> Response:
+    _log.error("%s %s failed", request.method, request.url.path, exc_info=error)
+    return problem_response(
+        RegistryError(f"{request.method} {request.url.path} failed: see the gateway's log")
+    )

@@ -1,0 +1,133 @@
+"""Content by CID: streamed in, streamed out, with ranges; and the trustless gateway `/ipfs`."""
+
+import hashlib
+import re
+from collections.abc import Iterator
+
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import StreamingResponse
+
+from registry.api.exchange import Caller, answer, caller_of, caller_with, in_thread, service_of
+from registry.api.streams import receive, send
+from registry.core.cid import Cid
+from registry.core.ids import hex32
+from registry.errors import Malformed
+from registry.wire import CarAnswer, UploadAnswer
+
+router = APIRouter(tags=["content"])
+CAR = "application/vnd.ipld.car"
+RAW = "application/vnd.ipld.raw"
+_RANGE = re.compile(r"bytes=(\d+)-(\d*)$")
+
+
+@router.put("/v1/content/{cid}", response_model=UploadAnswer)
+async def put_content(request: Request, cid: str) -> Response:
+    """Stream in the raw bytes of one file whose CID is known; 422 when they are another file's."""
+    expected = Cid.parse(cid)
+    caller = await caller_of(request, "uploads")
+    service = service_of(request)
+    stored = await receive(
+        request, lambda body: service.content.put(body, caller=caller.address, expected=expected)
+    )
+    return answer(UploadAnswer(cid=str(stored.cid), sha256=hex32(stored.sha256), size=stored.size))
+
+
+@router.put("/v1/content", response_model=None)
+async def put_unnamed(request: Request) -> Response:
+    """Stream in a file whose CID the client cannot compute, or a CAR of many blocks."""
+    service = service_of(request)
+    running = hashlib.sha256()
+
+    def hashed(body: Iterator[bytes]) -> Iterator[bytes]:
+        for piece in body:
+            running.update(piece)
+            yield piece
+
+    # A signed stream can only be verified at its end; until then it counts as nobody's.
+    signed = "authorization" in request.headers
+    if not signed:
+        await caller_of(request, "uploads")
+    if request.headers.get("content-type", "").split(";")[0].strip() == CAR:
+        result = await receive(request, lambda body: service.content.put_car(hashed(body), caller=None))
+        value: CarAnswer | UploadAnswer = CarAnswer(
+            roots=[str(root) for root in result.roots], blocks=result.blocks
+        )
+    else:
+        stored = await receive(request, lambda body: service.content.put(hashed(body), caller=None))
+        value = UploadAnswer(cid=str(stored.cid), sha256=hex32(stored.sha256), size=stored.size)
+    if signed:
+        await caller_with(request, "uploads", running.digest())
+    return answer(value)
+
+
+@router.get("/v1/content/{cid}", response_class=StreamingResponse)
+@router.head("/v1/content/{cid}", response_class=Response)
+async def get_content(request: Request, cid: str) -> Response:
+    """Stream out a file or a range of it; every block is hashed again on the way."""
+    caller = await caller_of(request, "reads")
+    return await content_response(request, Cid.parse(cid), caller)
+
+
+@router.get("/ipfs/{cid}", response_class=StreamingResponse)
+@router.head("/ipfs/{cid}", response_class=Response)
+async def get_ipfs(request: Request, cid: str, format: str | None = None) -> Response:
+    """The trustless gateway: one block (`raw`), a whole DAG (`car`), or the file."""
+    caller = await caller_of(request, "ipfs")
+    service = service_of(request)
+    wanted = Cid.parse(cid)
+    accepted = request.headers.get("accept", "")
+    shape = format or ("raw" if RAW in accepted else "car" if CAR in accepted else "file")
+    headers = {"etag": f'"{wanted}.{shape}"', "x-ipfs-path": f"/ipfs/{wanted}"}
+    if shape == "raw":
+        block = await in_thread(service.store.block, wanted)
+        body = b"" if request.method == "HEAD" else block
+        headers["content-length"] = str(len(block))
+        return Response(body, media_type=RAW, headers=headers)
+    if shape == "car":
+        await in_thread(service.content.stat, wanted)
+        pieces = service.store.export(wanted)
+        return StreamingResponse(send(pieces), media_type=f"{CAR}; version=1", headers=headers)
+    if shape == "file":
+        return await content_response(request, wanted, caller)
+    raise Malformed(f"format is {shape!r}, not raw or car")
+
+
+async def content_response(
+    request: Request, cid: Cid, caller: Caller, extra: dict[str, str] | None = None
+) -> Response:
+    """The answer to a GET or HEAD of a file, with Range."""
+    service = service_of(request)
+    size = (await in_thread(service.content.stat, cid)).size
+    headers = {"accept-ranges": "bytes", "etag": f'"{cid}"', **(extra or {})}
+    first, last, status = _range(request.headers.get("range"), size)
+    if status == 416:
+        return Response(status_code=416, headers={"content-range": f"bytes */{size}"})
+    if status == 206:
+        headers["content-range"] = f"bytes {first}-{last}/{size}"
+    length = last - first + 1
+    headers["content-length"] = str(length)
+    if request.method == "HEAD":
+        return Response(status_code=status, headers=headers, media_type="application/octet-stream")
+    pieces = service.content.get(cid, offset=first, length=length)
+    return StreamingResponse(
+        send(pieces), status_code=status, headers=headers, media_type="application/octet-stream"
+    )
+
+
+def _range(header: str | None, size: int) -> tuple[int, int, int]:
+    """First and last byte and the status; a header that is no single range from the front is ignored."""
+    whole = (0, size - 1, 200)
+    if header is None:
+        return whole
+    suffix = re.fullmatch(r"bytes=-(\d+)", header)
+    if suffix is not None:
+        wanted = int(suffix[1])
+        return (max(0, size - wanted), size - 1, 206) if wanted and size else (0, 0, 416)
+    match = _RANGE.match(header)
+    if match is None:
+        return whole
+    first = int(match[1])
+    last = min(int(match[2]), size - 1) if match[2] else size - 1
+    if first >= size or last < first:
+        return 0, 0, 416
+    return first, last, 206

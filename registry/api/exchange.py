@@ -1,0 +1,219 @@
+"""One way in and out for every route: who asks, the body, the answer, and errors as RFC 9457 problems.
+
+A route is `async def`; what blocks runs in a worker thread. A POST with an Idempotency-Key is answered
+from the kept answer when it comes again.
+"""
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from fastapi import Request, Response
+from pydantic import BaseModel
+from starlette.concurrency import run_in_threadpool
+
+from registry.core.access import body_digest, read_authorization, verify_authorization
+from registry.core.canonical import strict_json
+from registry.core.ids import Address, sha256
+from registry.core.version import NO_BODY
+from registry.errors import Malformed, NotAuthorized, RegistryError, TooLarge, Unauthenticated
+from registry.pool import Answered
+from registry.service import Service
+from registry.wire import Body, parse_body
+
+MAX_JSON = 8 << 20
+PROBLEM = "application/problem+json"
+Shape = TypeVar("Shape", bound=Body)
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who asks: `address` only when the signature verified, else what was merely claimed."""
+
+    address: Address | None
+    claimed: Address | None
+    cell: str
+    network: str
+
+
+def service_of(request: Request) -> Service:
+    """The service behind this application."""
+    service: Service = request.app.state.service
+    return service
+
+
+def target_of(request: Request) -> str:
+    """The request target exactly as it was sent, with its query."""
+    raw: bytes = request.scope.get("raw_path") or request.scope["path"].encode()
+    query: bytes = request.scope.get("query_string", b"")
+    return (raw.split(b"?")[0] + (b"?" + query if query else b"")).decode("latin-1")
+
+
+async def caller_of(request: Request, group: str, body: bytes = b"") -> Caller:
+    """Verify who asks, and that this group of routes is open to them."""
+    digest = body_digest(request.method, target_of(request), body)
+    return await caller_with(request, group, digest)
+
+
+async def caller_with(request: Request, group: str, digest: bytes) -> Caller:
+    """The same for a body that was hashed while it streamed."""
+    header = request.headers.get("authorization")
+    network = request.client.host if request.client else ""
+    if header is None:
+        _require_open(request, group)
+        return Caller(None, None, "", network)
+    return await run_in_threadpool(_verified, request, group, header, digest, network)
+
+
+def _verified(request: Request, group: str, header: str, digest: bytes, network: str) -> Caller:
+    service = service_of(request)
+    authorization = read_authorization(header)
+    now = int(time.time())
+    address = verify_authorization(
+        authorization,
+        service.contracts.domain,
+        method=request.method,
+        target=target_of(request),
+        body_sha256=digest,
+        now=now,
+    )
+    service.requests.use_nonce(address, authorization.nonce, now)
+    if request.app.state.access.get(group, "open") == "members":
+        member = service.index.member(address)
+        if member is None or not member.roles:
+            raise NotAuthorized(
+                f"{address} is no member",
+                hint=f"a council member runs: twinledger member add {address} --namespace NS --role submitter",
+            )
+    return Caller(address, address, authorization.cell, network)
+
+
+def _require_open(request: Request, group: str) -> None:
+    if request.app.state.access.get(group, "open") != "open":
+        raise Unauthenticated(f"{request.method} {request.url.path} is for members: sign the request")
+
+
+async def json_body(request: Request) -> bytes:
+    """The whole body, refused while it arrives when it is over the limit."""
+    received = bytearray()
+    async for chunk in request.stream():
+        received += chunk
+        if len(received) > MAX_JSON:
+            raise TooLarge(f"the body is over {MAX_JSON} bytes")
+    return bytes(received)
+
+
+def read_json(body: bytes) -> Any:
+    """Strict JSON: a duplicate key or a NaN is Malformed."""
+    return strict_json(body)
+
+
+def read_shape(shape: type[Shape], body: bytes) -> Shape:
+    """The body as `shape`."""
+    return parse_body(shape, read_json(body))
+
+
+def answer(value: object, status: int = 200) -> Response:
+    """A JSON response; pydantic shapes by their aliases."""
+    return Response(to_json(value), status_code=status, media_type="application/json")
+
+
+def to_json(value: object) -> bytes:
+    """The JSON of shapes, lists of shapes and plain values."""
+    if isinstance(value, BaseModel):
+        return value.model_dump_json(by_alias=True).encode()
+    return json.dumps(value, separators=(",", ":"), default=_shape_json).encode()
+
+
+def _shape_json(value: object) -> object:
+    if isinstance(value, BaseModel):
+        return value.model_dump(mode="json", by_alias=True)
+    raise TypeError(f"{type(value).__name__} is no JSON value")
+
+
+async def in_thread(work: Callable[..., T], *args: object) -> T:
+    """Run what blocks beside the event loop."""
+    return await run_in_threadpool(work, *args)
+
+
+async def post(
+    request: Request,
+    group: str,
+    shape: type[Shape],
+    act: Callable[[Shape, Caller], object],
+    *,
+    status: int = 200,
+) -> Response:
+    """A POST of one shape: authenticated, idempotent under its key, run in a worker thread."""
+    body = await json_body(request)
+    caller = await caller_of(request, group, body)
+    read = read_shape(shape, body)
+    return await once(request, caller, body, lambda: (status, act(read, caller)))
+
+
+async def once(
+    request: Request, caller: Caller, body: bytes, act: Callable[[], tuple[int, object]]
+) -> Response:
+    """Run `act`, or answer what it answered when this Idempotency-Key came before."""
+    key = request.headers.get("idempotency-key")
+    if key is None:
+        status, value = await in_thread(act)
+        return answer(value, status)
+    if not 0 < len(key) <= 255:
+        raise Malformed(f"an Idempotency-Key has 1 to 255 characters, got {len(key)}")
+    return await in_thread(_once, request, caller, body, act, key)
+
+
+def _once(
+    request: Request, caller: Caller, body: bytes, act: Callable[[], tuple[int, object]], key: str
+) -> Response:
+    requests = service_of(request).requests
+    actor, route, digest = caller.address or "anonymous", request.url.path, sha256(body)
+    kept = requests.answered(actor, route, key, digest)
+    if kept is None:
+        status, value = act()
+        kept = Answered(status, to_json(value).decode())
+        requests.keep(actor, route, key, digest, kept, int(time.time()))
+    return Response(kept.body, status_code=kept.status, media_type="application/json")
+
+
+def problem_of(error: RegistryError) -> dict[str, object]:
+    """The RFC 9457 problem of an error."""
+    return {
+        "type": f"urn:twinledger:error:{error.code}",
+        "title": (type(error).__doc__ or error.code).split("\n")[0],
+        "status": error.status,
+        "detail": error.message,
+        "code": error.code,
+        "hint": error.hint,
+        "retryable": error.retryable,
+    }
+
+
+def problem_response(error: RegistryError) -> Response:
+    """A problem as a response, with Retry-After where a retry helps."""
+    headers = {"retry-after": "1"} if error.retryable or error.status == 429 else {}
+    return Response(
+        json.dumps(problem_of(error)), status_code=error.status, media_type=PROBLEM, headers=headers
+    )
+
+
+__all__ = [
+    "NO_BODY",
+    "Caller",
+    "answer",
+    "caller_of",
+    "caller_with",
+    "in_thread",
+    "json_body",
+    "once",
+    "post",
+    "problem_of",
+    "problem_response",
+    "read_json",
+    "read_shape",
+    "service_of",
+]

@@ -1,0 +1,68 @@
+"""The gateway itself: what it is deployed on, what it charges, whether it is well."""
+
+from fastapi import APIRouter, Request, Response
+
+from registry.api.exchange import answer, caller_of, in_thread, post, service_of
+from registry.api.shapes import quote_answer
+from registry.chain.deployment import deployment_json
+from registry.core.ids import FeeClass
+from registry.wire import QuoteBody, QuoteRequest
+
+router = APIRouter(tags=["gateway"])
+
+
+@router.get("/v1/deployment")
+async def show_deployment(request: Request) -> Response:
+    """Chain id, genesis hash, contract addresses and code hashes."""
+    return answer(deployment_json(service_of(request).contracts.deployment))
+
+
+@router.get("/v1/fees/menu")
+async def show_menu(request: Request) -> Response:
+    """The prices in force, wei per byte, by class."""
+    await caller_of(request, "reads")
+    menu = await in_thread(service_of(request).contracts.menu)
+    return answer(
+        {
+            name: {
+                "rho": str(menu.rho[fee_class]),
+                "tax": str(menu.tax[fee_class]),
+                "price": str(menu.price(fee_class)),
+            }
+            for name, fee_class in (("standard", FeeClass.STANDARD), ("priority", FeeClass.PRIORITY))
+        }
+    )
+
+
+@router.post("/v1/fees/quote", response_model=QuoteBody)
+async def quote(request: Request) -> Response:
+    """What sealing so many bytes would cost now."""
+    accounts = service_of(request).accounts
+    return await post(
+        request,
+        "quotes",
+        QuoteRequest,
+        lambda body, _caller: quote_answer(accounts.quote(body.size, FeeClass(body.fee_class))),
+    )
+
+
+@router.get("/healthz")
+async def healthz() -> Response:
+    """The process answers."""
+    return answer({"status": "ok"})
+
+
+@router.get("/readyz")
+async def readyz(request: Request) -> Response:
+    """200 when every part is ready, else 503 with the causes."""
+    causes = await in_thread(service_of(request).health.causes)
+    if not causes:
+        return answer({"status": "ready", "causes": []})
+    return answer({"status": "unready", "causes": causes}, 503)
+
+
+@router.get("/metrics")
+async def metrics(request: Request) -> Response:
+    """Figures for a Prometheus scrape."""
+    text = await in_thread(service_of(request).health.metrics)
+    return Response(text, media_type="text/plain; version=0.0.4")

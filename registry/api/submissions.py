@@ -1,0 +1,94 @@
+"""Submissions: taken one by one or by the array, listed, shown, cancelled."""
+
+import json
+from typing import Any
+
+from fastapi import APIRouter, Request, Response
+
+from registry.api.exchange import (
+    answer,
+    caller_of,
+    in_thread,
+    json_body,
+    once,
+    problem_of,
+    read_json,
+    service_of,
+)
+from registry.api.versions import integer, page_size, relay
+from registry.core.ids import VersionId, parse_hex32
+from registry.errors import Malformed, RegistryError, TooLarge
+from registry.wire import SignedSubmission, SubmissionAnswer, SubmissionStatus, TransactionAnswer, parse_body
+
+router = APIRouter(tags=["submissions"])
+MAX_ITEMS = 200
+
+
+@router.post("/v1/submissions", status_code=202, response_model=SubmissionAnswer | list[Any])
+async def submit(request: Request) -> Response:
+    """Take one signed submission, or an array of at most 200 of which each gets its own result."""
+    body = await json_body(request)
+    value = read_json(body)
+    service = service_of(request)
+    caller = await caller_of(request, "submissions", body)
+    if not isinstance(value, list):
+        signed = parse_body(SignedSubmission, value)
+        return await once(
+            request, caller, body, lambda: (202, service.submissions.submit(signed, caller.network))
+        )
+    if len(value) > MAX_ITEMS:
+        raise TooLarge(f"an array has at most {MAX_ITEMS} submissions, got {len(value)}")
+
+    def act() -> tuple[int, object]:
+        read = [_read(item) for item in value]
+        whole = [item for item in read if isinstance(item, SignedSubmission)]
+        results = iter(service.submissions.submit_many(whole, caller.network))
+        answers = [item if isinstance(item, RegistryError) else next(results) for item in read]
+        return 202, [_result(result) for result in answers]
+
+    return await once(request, caller, body, act)
+
+
+@router.get("/v1/submissions")
+async def list_submissions(
+    request: Request, state: str | None = None, cursor: str = "0", limit: int = 100
+) -> Response:
+    """Submissions in order of arrival; miners and gateways see what was signed."""
+    caller = await caller_of(request, "reads")
+    if not cursor.isdigit():
+        raise Malformed(f"{cursor!r} is no cursor of this list")
+    page = await in_thread(
+        lambda: service_of(request).submissions.listed(
+            state, after=int(cursor), limit=page_size(limit), asker=caller.address
+        )
+    )
+    return answer({"items": page.items, "next": page.next})
+
+
+@router.get("/v1/submissions/{version_id}", response_model=SubmissionStatus)
+async def show_submission(request: Request, version_id: str) -> Response:
+    """Where a submission stands, with its receipt once it is sealed; `wait_s` waits for that."""
+    await caller_of(request, "reads")
+    wanted = VersionId(parse_hex32(version_id.lower()))
+    wait_s = min(integer(request, "wait_s", 0), 30)
+    return answer(await in_thread(service_of(request).submissions.status, wanted, wait_s))
+
+
+@router.post("/v1/submissions/{version_id}/cancel", status_code=202, response_model=TransactionAnswer)
+async def cancel_submission(request: Request, version_id: str) -> Response:
+    """Relay a signed `cancel`."""
+    parse_hex32(version_id.lower())
+    return await relay(request, "TwinRegistry")
+
+
+def _read(item: object) -> SignedSubmission | RegistryError:
+    try:
+        return parse_body(SignedSubmission, item)
+    except Malformed as e:
+        return e
+
+
+def _result(result: SubmissionAnswer | RegistryError) -> object:
+    if isinstance(result, RegistryError):
+        return problem_of(result)
+    return json.loads(result.model_dump_json(by_alias=True))

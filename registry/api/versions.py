@@ -1,0 +1,224 @@
+"""Models and versions: search, show, manifest, files, lineage, and the transactions that move them."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from fastapi import APIRouter, Request, Response
+from starlette.convertors import Convertor, register_url_convertor
+
+from registry.api.content import content_response
+from registry.api.exchange import answer, caller_of, in_thread, post, service_of
+from registry.api.shapes import kin_answer, model_answer, version_answer
+from registry.core.refs import Reference, parse_reference
+from registry.errors import Malformed
+from registry.index import Search
+from registry.index.search import parse_metric
+from registry.wire import RawTransaction, TransactionAnswer, VersionAnswer
+
+router = APIRouter(tags=["models"])
+Handler = Callable[[Request], Awaitable[Response]]
+
+
+class _VersionPrefix(Convertor[str]):
+    """A path segment that begins a version id; no namespace begins with 0x, so nothing is ambiguous."""
+
+    regex = "0[xX][0-9a-fA-F]+"
+
+    def convert(self, value: str) -> str:
+        return value
+
+    def to_string(self, value: str) -> str:
+        return value
+
+
+register_url_convertor("versionid", _VersionPrefix())
+
+
+def versioned(suffix: str, *, methods: list[str], **options: Any) -> Callable[[Handler], Handler]:
+    """Mount a handler under both spellings of a reference."""
+
+    def mount(handler: Handler) -> Handler:
+        name = handler.__name__
+        for prefix, spelling in (("{ref:versionid}", "id"), ("{namespace}/{name}", "name")):
+            router.add_api_route(
+                f"/v1/versions/{prefix}{suffix}",
+                handler,
+                methods=methods,
+                operation_id=f"{name}_by_{spelling}",
+                **options,
+            )
+        return handler
+
+    return mount
+
+
+def reference_of(request: Request) -> Reference:
+    """The reference in the path."""
+    parts = request.path_params
+    return parse_reference(parts["ref"] if "ref" in parts else f"{parts['namespace']}/{parts['name']}")
+
+
+@router.get("/v1/search")
+async def search_versions(request: Request) -> Response:
+    """Versions whose manifests fit every condition."""
+    await caller_of(request, "reads")
+    page = await in_thread(service_of(request).catalogue.search, _search(request))
+    items = [version_answer(row, [], manifest=row.manifest) for row in page.versions]
+    return answer({"items": items, "next": page.next})
+
+
+@router.get("/v1/models")
+async def list_models(request: Request, cursor: str = "", limit: int = 100) -> Response:
+    """Every model, by name."""
+    await caller_of(request, "reads")
+    limit = page_size(limit)
+    rows = await in_thread(lambda: service_of(request).catalogue.models(after=cursor, limit=limit + 1))
+    items = [model_answer(row) for row in rows[:limit]]
+    return answer({"items": items, "next": items[-1].model if len(rows) > limit else None})
+
+
+@router.get("/v1/models/{namespace}/{name}")
+async def show_model(request: Request, namespace: str, name: str) -> Response:
+    """Every version of one model, oldest first."""
+    await caller_of(request, "reads")
+    service = service_of(request)
+    rows = await in_thread(service.catalogue.model, namespace, name)
+    items = [
+        version_answer(row, await in_thread(service.index.aliases_of, row.version_id), manifest=None)
+        for row in rows
+    ]
+    return answer({"items": items, "next": None})
+
+
+@router.post("/v1/models/{namespace}/{name}/aliases/{alias}", status_code=202)
+async def set_alias(request: Request, namespace: str, name: str, alias: str) -> Response:
+    """Relay a signed `setAlias`."""
+    return await relay(request, "TwinRegistry")
+
+
+@router.post("/v1/transactions", status_code=202, response_model=TransactionAnswer)
+async def send_transaction(request: Request) -> Response:
+    """Relay any transaction to one of the contracts."""
+    return await relay(request, "TwinRegistry", "Consortium", "StorageMarket", "RewardPool", "AuditAnchor")
+
+
+@versioned("", methods=["GET"], response_model=VersionAnswer)
+async def show_version(request: Request) -> Response:
+    """The version a reference means now."""
+    await caller_of(request, "reads")
+    service = service_of(request)
+    row = service.catalogue.resolve(reference_of(request))
+    aliases = service.index.aliases_of(row.version_id)
+    return answer(version_answer(row, aliases, manifest=row.manifest))
+
+
+@versioned("/manifest", methods=["GET"])
+async def show_manifest(request: Request) -> Response:
+    """The exact manifest bytes."""
+    await caller_of(request, "reads")
+    service = service_of(request)
+    row = await in_thread(service.catalogue.resolve, reference_of(request))
+    manifest = await in_thread(service.catalogue.manifest, row)
+    return Response(manifest.bytes, media_type="application/json")
+
+
+@versioned("/files/{path:path}", methods=["GET", "HEAD"])
+async def get_file(request: Request) -> Response:
+    """One file of a version, streamed and verified."""
+    caller = await caller_of(request, "reads")
+    service = service_of(request)
+    row = await in_thread(service.catalogue.resolve, reference_of(request))
+    entry = await in_thread(service.catalogue.file, row, request.path_params["path"])
+    headers = await in_thread(service.retrieved, row, entry, caller)
+    return await content_response(request, entry.cid, caller, headers)
+
+
+@versioned("/lineage", methods=["GET"])
+async def show_lineage(request: Request) -> Response:
+    """Ancestors, descendants, or both."""
+    await caller_of(request, "reads")
+    catalogue = service_of(request).catalogue
+    direction = request.query_params.get("direction", "both")
+    if direction not in ("up", "down", "both"):
+        raise Malformed(f"direction is {direction!r}, not up, down or both")
+    depth = integer(request, "depth", 100)
+    row = await in_thread(catalogue.resolve, reference_of(request))
+    kin = await in_thread(catalogue.lineage, row, direction, depth)
+    return answer({"items": [kin_answer(near) for near in kin], "next": None})
+
+
+@versioned("/status", methods=["POST"], status_code=202, response_model=TransactionAnswer)
+async def set_status(request: Request) -> Response:
+    """Relay a signed `setStatus`."""
+    return await relay(request, "TwinRegistry", "Consortium")
+
+
+@versioned("/grants", methods=["POST"], status_code=202, response_model=TransactionAnswer)
+async def grant(request: Request) -> Response:
+    """Relay a transaction that grants or takes back a reader's key."""
+    return await relay(request, "Consortium", "TwinRegistry")
+
+
+async def relay(request: Request, *contracts: str) -> Response:
+    """Relay one signed transaction to one of these contracts; 202 with its hash."""
+    service = service_of(request)
+
+    def act(body: RawTransaction, _caller: object) -> TransactionAnswer:
+        tx_hash = service.relay.send(bytes.fromhex(body.raw_transaction[2:]), to=contracts)
+        return TransactionAnswer(tx_hash="0x" + tx_hash.hex())
+
+    return await post(request, "relay", RawTransaction, act, status=202)
+
+
+def integer(request: Request, name: str, default: int) -> int:
+    """A query parameter that is a number from 0."""
+    text = request.query_params.get(name)
+    if text is None:
+        return default
+    if not text.isdigit():
+        raise Malformed(f"{name} is {text!r}, not a number from 0")
+    return int(text)
+
+
+def page_size(limit: int) -> int:
+    """A page has 1 to 1000 items."""
+    if not 1 <= limit <= 1000:
+        raise Malformed(f"limit is {limit}, not 1 to 1000")
+    return limit
+
+
+def _search(request: Request) -> Search:
+    query = request.query_params
+    known = {
+        *("q", "tag", "near", "carrier_hz", "scenario", "cell", "metric", "dataset", "participant"),
+        *("sort", "cursor", "limit"),
+    }
+    unknown = set(query) - known
+    if unknown:
+        raise Malformed(f"search has no parameter {', '.join(sorted(unknown))}")
+    return Search(
+        text=query.get("q"),
+        tags=tuple(query.getlist("tag")),
+        near=_pair(query["near"], ",", "near", "LAT,LON") if "near" in query else None,
+        carrier_hz=_pair(query["carrier_hz"], "..", "carrier_hz", "LO..HI")
+        if "carrier_hz" in query
+        else None,
+        scenario=query.get("scenario"),
+        cell=query.get("cell"),
+        metrics=tuple(parse_metric(text) for text in query.getlist("metric")),
+        dataset=query.get("dataset"),
+        participant=query.get("participant"),
+        sort=query.get("sort"),
+        cursor=query.get("cursor"),
+        limit=page_size(integer(request, "limit", 100)),
+    )
+
+
+def _pair(text: str, separator: str, name: str, form: str) -> tuple[float, float]:
+    first, found, second = text.partition(separator)
+    try:
+        if not found:
+            raise ValueError(separator)
+        return float(first), float(second)
+    except ValueError as e:
+        raise Malformed(f"{name} is {text!r}, not of the form {form}") from e

@@ -1,0 +1,208 @@
+"""`Client`: the whole of TwinLedger for whoever has models and does not want to know about chains."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from registry.chain.gateway import version_tuple
+from registry.core.ids import Address
+from registry.core.signing import Signer
+from registry.errors import Malformed, RegistryError
+from registry.sdk.account import Account
+from registry.sdk.http import Http
+from registry.sdk.receipts import Receipt
+from registry.sdk.retrieval import Retrieved, Retriever
+from registry.sdk.session import Session, path_of
+from registry.sdk.settings import find_settings
+from registry.sdk.submitting import CLASSES, Submitter, Work
+from registry.wire import (
+    KinBody,
+    ModelAnswer,
+    QuoteBody,
+    SubmissionStatus,
+    VersionAnswer,
+    parse_body,
+    version_of,
+)
+
+_SEAL_TIMEOUT_S = 300.0
+_STATUS = {"deprecated": 2, "revoked": 3}
+
+
+class Client:
+    """Talks to one gateway as one member, in one cell.
+
+    `key` is a keystore's path or name, or any object with `.address` and `.sign_hash(bytes) -> 65 bytes`;
+    it never leaves this process. Without arguments everything comes from the environment and from
+    HOME/client.toml, which `twinledger up` writes.
+    """
+
+    def __init__(
+        self,
+        url: str | None = None,
+        key: str | Path | Signer | None = None,
+        cell: str | None = None,
+        *,
+        home: str | Path | None = None,
+    ) -> None:
+        self._session = Session(find_settings(url, key, home), cell)
+        self._submitter = Submitter(self._session)
+        self.account = Account(self._session)
+
+    @property
+    def address(self) -> Address:
+        """Who this client signs as."""
+        return self._session.signer().address
+
+    @property
+    def http(self) -> Http:
+        """The signed connection, for routes that have no method here."""
+        return self._session.http
+
+    def submit(
+        self,
+        model: str,
+        files: Sequence[str | Path],
+        manifest: Mapping[str, object] | str | Path,
+        parents: Sequence[str] = (),
+        fee: str = "standard",
+        wait: bool = True,
+        salt: bytes | None = None,
+        max_price: int | None = None,
+        deadline: int | None = None,
+        private_to: Sequence[str] = (),
+        timeout_s: float = _SEAL_TIMEOUT_S,
+    ) -> Receipt | SubmissionStatus:
+        """Register the files as the next version of `model`; the same act repeated is the same version.
+
+        Waits for the seal and answers the verified receipt, or with `wait=False` the submission's status.
+        """
+        if private_to:
+            raise Malformed("private models need encryption, which this client does not have yet")
+        work = Work(model, files, manifest, parents, fee, salt, max_price, deadline)
+        prepared = self._submitter.prepare(work)
+        status = self._submitter.send(prepared)
+        return self._submitter.wait(prepared.version_id, timeout_s) if wait else status
+
+    def submit_many(
+        self, works: Sequence[Work], *, wait: bool = True, timeout_s: float = _SEAL_TIMEOUT_S
+    ) -> list[Receipt | SubmissionStatus | RegistryError]:
+        """Register many versions in arrays of 200, in order; per item its receipt, status or refusal."""
+        prepared = [self._submitter.prepare(work) for work in works]
+        refusals = self._submitter.send_many(prepared)
+        results: list[Receipt | SubmissionStatus | RegistryError] = []
+        for item, refusal in zip(prepared, refusals, strict=True):
+            if refusal is not None:
+                results.append(refusal)
+            elif wait:
+                results.append(self._submitter.wait(item.version_id, timeout_s))
+            else:
+                results.append(self._submitter.status(item.version_id))
+        return results
+
+    def submission(self, version_id: str) -> SubmissionStatus:
+        """Where a submission stands."""
+        return self._submitter.status(version_id)
+
+    def submissions(self, state: str | None = None) -> Iterator[SubmissionStatus]:
+        """Submissions in order of arrival."""
+        for item in self._pages("/v1/submissions", {"state": state}):
+            yield parse_body(SubmissionStatus, item)
+
+    def wait(self, version_id: str, timeout_s: float = _SEAL_TIMEOUT_S) -> Receipt:
+        """The verified receipt, once sealed; SealTimeout leaves the submission in the pool."""
+        return self._submitter.wait(version_id, timeout_s)
+
+    def cancel(self, version_id: str) -> str:
+        """Withdraw a submission that is not sealed; answers the transaction's hash."""
+        status = self._submitter.status(version_id)
+        if status.submission is None:
+            raise Malformed(f"{version_id} is not a submission of {self.address}")
+        version = version_of(status.submission.version)
+        return self._session.transact(
+            f"/v1/submissions/{version_id}/cancel", "TwinRegistry", "cancel", [version_tuple(version)]
+        )
+
+    def retrieve(
+        self, ref: str, to: str | Path, cell: str | None = None, *, allow_revoked: bool = False
+    ) -> Retrieved:
+        """Download a version into folder `to`, verified to the last byte; a mismatch writes nothing."""
+        session = self._session.in_cell(cell) if cell else self._session
+        return Retriever(session).retrieve(ref, to, allow_revoked=allow_revoked)
+
+    def search(self, **conditions: Any) -> Iterator[VersionAnswer]:
+        """Versions that fit: q, tag, near, carrier_hz, scenario, cell, metric, dataset, participant, sort."""
+        for item in self._pages("/v1/search", _query(conditions)):
+            yield parse_body(VersionAnswer, item)
+
+    def models(self) -> Iterator[ModelAnswer]:
+        """Every model, by name."""
+        for item in self._pages("/v1/models", {}):
+            yield parse_body(ModelAnswer, item)
+
+    def versions(self, model: str) -> list[VersionAnswer]:
+        """Every version of one model, oldest first."""
+        found = self.http.get(f"/v1/models/{path_of(model)}")
+        return [parse_body(VersionAnswer, item) for item in found["items"]]
+
+    def version(self, ref: str) -> VersionAnswer:
+        """The version that a reference means now, with its manifest."""
+        return self._session.version(ref)
+
+    def lineage(self, ref: str, direction: str = "both", depth: int = 100) -> list[KinBody]:
+        """Ancestors (`up`), descendants (`down`) or both, nearest first."""
+        path = f"/v1/versions/{path_of(ref)}/lineage"
+        found = self.http.get(path, {"direction": direction, "depth": depth})
+        return [parse_body(KinBody, item) for item in found["items"]]
+
+    def alias(self, model: str, alias: str, ref: str) -> str:
+        """Point a movable name of the model at a version; answers the transaction's hash."""
+        version = self._session.version(ref)
+        return self._session.transact(
+            f"/v1/models/{path_of(model)}/aliases/{alias}",
+            "TwinRegistry",
+            "setAlias",
+            [version_tuple(version_of(version.version)), alias],
+        )
+
+    def deprecate(self, ref: str, reason: str = "superseded") -> str:
+        """Mark a version as no longer recommended."""
+        return self._set_status(ref, "deprecated", reason)
+
+    def revoke(self, ref: str, reason: str) -> str:
+        """Mark a version as not to be used; there is no way back."""
+        return self._set_status(ref, "revoked", reason)
+
+    def quote(self, size: int, fee: str = "standard") -> QuoteBody:
+        """What sealing so many bytes costs now."""
+        if fee not in CLASSES:
+            raise Malformed(f"the fee class is {fee!r}, not standard or priority")
+        body = {"size": size, "fee_class": int(CLASSES[fee])}
+        return parse_body(QuoteBody, self.http.post("/v1/fees/quote", body))
+
+    def _set_status(self, ref: str, status: str, reason: str) -> str:
+        version = self._session.version(ref)
+        return self._session.transact(
+            f"/v1/versions/{version.version_id}/status",
+            "TwinRegistry",
+            "setStatus",
+            [version_tuple(version_of(version.version)), _STATUS[status], reason],
+        )
+
+    def _pages(self, path: str, query: Mapping[str, object]) -> Iterator[Any]:
+        cursor: str | None = None
+        while True:
+            page = self.http.get(path, {**query, "cursor": cursor})
+            yield from page["items"]
+            cursor = page["next"]
+            if cursor is None:
+                return
+
+
+def _query(conditions: Mapping[str, Any]) -> dict[str, object]:
+    query = dict(conditions)
+    if isinstance(query.get("near"), tuple):
+        query["near"] = ",".join(map(str, query["near"]))
+    if isinstance(query.get("carrier_hz"), tuple):
+        query["carrier_hz"] = "..".join(map(str, query["carrier_hz"]))
+    return query

@@ -1,0 +1,111 @@
+"""Finding and reading what is sealed: references, search, lineage, manifests and files."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from registry.core.cid import Cid, manifest_cid
+from registry.core.ids import Status, VersionId, hex32
+from registry.core.manifest import FileEntry, Manifest, parse_manifest
+from registry.core.refs import Reference, parse_reference
+from registry.errors import NotFound
+from registry.index import Index, ModelRow, Search, SearchPage, VersionRow
+from registry.index.search import search
+from registry.service.content import Content
+
+_Step = Callable[[list[VersionRow]], list[VersionId]]
+Direction = Literal["up", "down", "both"]
+MAX_DEPTH = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Kin:
+    """A version in the lineage of another: its distance, and the versions it comes from."""
+
+    row: VersionRow
+    depth: int
+    parents: tuple[VersionId, ...]
+
+
+class Catalogue:
+    """Reads over the projection and the store."""
+
+    def __init__(self, index: Index, content: Content) -> None:
+        self.index = index
+        self._content = content
+
+    def resolve(self, reference: str | Reference) -> VersionRow:
+        """The version that a reference means now."""
+        read = parse_reference(reference) if isinstance(reference, str) else reference
+        return self.index.resolve(read)
+
+    def search(self, wanted: Search) -> SearchPage:
+        """Versions whose manifests fit."""
+        return search(self.index.engine, wanted)
+
+    def models(self, *, after: str, limit: int) -> list[ModelRow]:
+        """Models in order of their names."""
+        return self.index.models(after=after, limit=limit)
+
+    def model(self, namespace: str, name: str) -> list[VersionRow]:
+        """Every version of one model; NotFound when there is none."""
+        rows = self.index.of_model(namespace, name)
+        if not rows:
+            raise NotFound(f"nothing is registered as {namespace}/{name}")
+        return rows
+
+    def manifest(self, row: VersionRow) -> Manifest:
+        """The manifest of a version, from the index or from the store."""
+        raw = row.manifest or self._content.store.block(manifest_cid(row.version.manifest))
+        return parse_manifest(raw)
+
+    def file(self, row: VersionRow, path: str) -> FileEntry:
+        """One file of a version by its path in the manifest."""
+        for entry in self.manifest(row).files:
+            if entry.path == path:
+                return entry
+        raise NotFound(f"{row.model} v{row.number} has no file {path!r}", hint="see its manifest")
+
+    def read(self, cid: Cid, *, offset: int = 0, length: int | None = None) -> Iterator[bytes]:
+        """Verified bytes of a file or a range of it."""
+        return self._content.get(cid, offset=offset, length=length)
+
+    def lineage(self, row: VersionRow, direction: Direction, depth: int) -> list[Kin]:
+        """Ancestors (`up`), descendants (`down`) or both, nearest first, each once; `row` is depth 0."""
+        found = [Kin(row, 0, row.version.parents)]
+        if direction in ("up", "both"):
+            found += self._walk(row, depth, self._parents)
+        if direction in ("down", "both"):
+            found += self._walk(row, depth, self._children)
+        return found
+
+    def _walk(self, row: VersionRow, depth: int, step: _Step) -> list[Kin]:
+        seen = {row.version_id}
+        frontier = [row]
+        found: list[Kin] = []
+        for distance in range(1, min(depth, MAX_DEPTH) + 1):
+            wanted = [version_id for version_id in step(frontier) if version_id not in seen]
+            seen.update(wanted)
+            rows = self.index.versions(dict.fromkeys(wanted))
+            frontier = [rows[version_id] for version_id in dict.fromkeys(wanted) if version_id in rows]
+            if not frontier:
+                break
+            found += [Kin(near, distance, near.version.parents) for near in frontier]
+        return found
+
+    def _parents(self, rows: list[VersionRow]) -> list[VersionId]:
+        return [parent for row in rows for parent in row.version.parents]
+
+    def _children(self, rows: list[VersionRow]) -> list[VersionId]:
+        children = self.index.children([row.version_id for row in rows])
+        return [child for row in rows for child in children[row.version_id]]
+
+
+def status_name(status: Status) -> str:
+    """`active`, `deprecated`, `revoked` or `cancelled`."""
+    return status.name.lower()
+
+
+def describe(row: VersionRow) -> str:
+    """How a version is named to people: model, number and id."""
+    return f"{row.model} v{row.number} ({hex32(row.version_id)})"

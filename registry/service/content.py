@@ -1,0 +1,121 @@
+"""Bytes in and out: quotas, the CID that was promised, and collecting what nobody named."""
+
+import hashlib
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+
+from registry.core.cid import Cid
+from registry.errors import NotFound, RateLimited, TooLarge, VerificationFailed
+from registry.pool import Upload, Uploads
+from registry.service.limits import Limits
+from registry.storage.base import CarResult, ContentStore, Link, Stored
+
+ANONYMOUS = "anonymous"
+
+
+class Content:
+    """The content side of the service."""
+
+    def __init__(
+        self,
+        store: ContentStore,
+        uploads: Uploads,
+        limits: Limits,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.store = store
+        self._uploads = uploads
+        self._limits = limits
+        self._clock = clock
+        self._arriving: dict[str, int] = {}
+        self._lock = threading.Lock()
+
+    def put(self, chunks: Iterable[bytes], *, caller: str | None, expected: Cid | None = None) -> Stored:
+        """Take one file; VerificationFailed when its bytes are not `expected`, RateLimited over the quota."""
+        who = caller or ANONYMOUS
+        stored = self.store.put(self._metered(chunks, who))
+        if expected is not None and stored.cid != expected:
+            raise VerificationFailed(
+                f"the bytes are {stored.cid}, not {expected}",
+                hint="compute the CID with profile unixfs-v1-2025 (1 MiB chunks, width 1024, raw leaves)",
+            )
+        self._remember([stored], who)
+        return stored
+
+    def put_car(self, chunks: Iterable[bytes], *, caller: str | None) -> CarResult:
+        """Take the blocks of a CAR; each root that is a whole file counts as an upload."""
+        who = caller or ANONYMOUS
+        result = self.store.put_car(self._metered(chunks, who))
+        now = int(self._clock())
+        self._uploads.add(
+            Upload(root, self.sha256(root), self.store.stat(root).size, who, now)
+            for root in result.roots
+            if self.store.has(root)
+        )
+        return result
+
+    def get(self, cid: Cid, *, offset: int = 0, length: int | None = None) -> Iterator[bytes]:
+        """The bytes of a file or of a range of it, every block hashed again."""
+        return self.store.get(cid, offset, length)
+
+    def stat(self, cid: Cid) -> Link:
+        """The sizes of a file; NotFound unless it is held whole."""
+        if not self.store.has(cid):
+            raise NotFound(f"{cid} is not held here", hint="upload it with `PUT /v1/content/{cid}`")
+        return self.store.stat(cid)
+
+    def sha256(self, cid: Cid) -> bytes:
+        """The sha-256 of a held file in one piece, computed once."""
+        known = self._uploads.get(cid)
+        if known is not None:
+            return known.sha256
+        return _digest(self.store.get(cid))
+
+    def named(self, cids: Iterable[Cid], owner: str) -> None:
+        """An accepted submission names these: they are pinned, and count against nobody's quota."""
+        wanted = list(cids)
+        self.store.pin_all(wanted, owner)
+        self._uploads.name(wanted)
+
+    def collect(self) -> int:
+        """Drop bytes that nobody named within the hour; answers how many bytes were freed."""
+        self._uploads.forget(int(self._clock()) - self._limits.unnamed_s)
+        return self.store.collect(self._limits.unnamed_s).bytes
+
+    def _metered(self, chunks: Iterable[bytes], who: str) -> Iterator[bytes]:
+        mine = self._uploads.unnamed_bytes(who)
+        everyone = self._uploads.unnamed_bytes()
+        received = 0
+        limit = self._limits.anonymous_bytes if who == ANONYMOUS else self._limits.caller_bytes
+        try:
+            for chunk in chunks:
+                received += len(chunk)
+                with self._lock:
+                    self._arriving[who] = self._arriving.get(who, 0) + len(chunk)
+                    arriving, arriving_all = self._arriving[who], sum(self._arriving.values())
+                if received > self._limits.file_bytes:
+                    raise TooLarge(f"the upload is over {self._limits.file_bytes} bytes")
+                if mine + arriving > limit:
+                    raise RateLimited(
+                        f"the upload quota of {limit} bytes is spent: {mine} are named by no submission"
+                    )
+                if everyone + arriving_all > self._limits.all_bytes:
+                    raise RateLimited(
+                        f"the gateway holds its limit of {self._limits.all_bytes} unnamed bytes"
+                    )
+                yield chunk
+        finally:
+            with self._lock:
+                self._arriving[who] = self._arriving.get(who, 0) - received
+
+    def _remember(self, files: Iterable[Stored], who: str) -> None:
+        now = int(self._clock())
+        self._uploads.add(Upload(file.cid, file.sha256, file.size, who, now) for file in files)
+
+
+def _digest(chunks: Iterable[bytes]) -> bytes:
+    running = hashlib.sha256()
+    for chunk in chunks:
+        running.update(chunk)
+    return running.digest()

@@ -1,0 +1,200 @@
+"""Follows the chain: events into the projection, sealed items out of the pool, manifests into the search.
+
+A head notice only wakes it; what it believes it reads by block, and it checks that the block it stood on
+is still there. A reorganisation within the confirmations is undone; a deeper one stops the gateway.
+"""
+
+import logging
+import threading
+from collections.abc import Callable, Sequence
+
+from registry.chain.base import Block
+from registry.chain.events import Event
+from registry.chain.gateway import Contracts
+from registry.core.ids import VersionId
+from registry.core.manifest import parse_manifest
+from registry.core.manifest_index import searchable
+from registry.errors import ChainReorganised, InvalidManifest, NotFound, RegistryError, TooLarge
+from registry.index import BlockMark, Index, Line, Projection
+from registry.pool import Pool, PoolState
+
+_log = logging.getLogger("registry.follower")
+_RUN = 500
+_IDLE_S = 1.0
+
+Listener = Callable[[Sequence[Line], int], None]
+
+
+class Follower:
+    """Keeps the projection at the head of the chain."""
+
+    def __init__(
+        self,
+        contracts: Contracts,
+        projection: Projection,
+        index: Index,
+        pool: Pool,
+        *,
+        manifest_bytes: Callable[[bytes], bytes],
+        reexamine: Callable[[VersionId], None],
+    ) -> None:
+        self._contracts = contracts
+        self._link = contracts.link
+        self._projection = projection
+        self._index = index
+        self._pool = pool
+        self._manifest_bytes = manifest_bytes
+        self._reexamine = reexamine
+        self._progress = threading.Condition()
+        self._position = -1
+        self.failure: RegistryError | None = None
+        self.listeners: list[Listener] = []
+
+    def catch_up(self) -> None:
+        """Project everything up to the present head, and settle what a crash left between two databases."""
+        while self.step():
+            pass
+        pending = self._pool.pending(limit=1_000_000)
+        sealed = self._index.sealed(entry.version_id for entry in pending)
+        self._pool.mark(sealed, PoolState.SEALED)
+
+    def run(self, stop: threading.Event) -> None:
+        """Follow until told to stop; a failing chain is waited for, a deep reorganisation ends it."""
+        while not stop.is_set():
+            try:
+                if not self.step():
+                    self._link.wait_head(self._position, _IDLE_S)
+                if self.failure is not None:
+                    self.failure = None
+            except ChainReorganised as e:
+                self.failure = e
+                _log.error("the gateway stops: %s", e)
+                return
+            except RegistryError as e:
+                self.failure = e
+                _log.warning("the follower waits: %s", e)
+                stop.wait(_IDLE_S)
+
+    def wait_for(self, block: int, timeout_s: float) -> bool:
+        """Block until this height is projected."""
+        with self._progress:
+            return self._progress.wait_for(lambda: self._position >= block, timeout_s)
+
+    def step(self) -> bool:
+        """Project the next run of blocks; False when there was nothing new."""
+        cursor = self._projection.cursor()
+        if cursor is not None and self._link.block(cursor.number).hash != cursor.hash:
+            self._walk_back(cursor)
+            return True
+        first = self._contracts.deployment.start_block if cursor is None else cursor.number + 1
+        last = min(self._link.head().number, first + _RUN - 1)
+        if last < first:
+            self._note(last)
+            self._read_manifests()
+            return False
+        events = self._contracts.events(first, last)
+        marks = self._marks(events, last)
+        lines = self._lines(events, marks)
+        self._projection.apply(list(marks.values()), lines)
+        self._settle(lines)
+        self._read_manifests()
+        for listener in self.listeners:
+            listener(lines, last)
+        self._note(last)
+        return True
+
+    def _marks(self, events: Sequence[Event], last: int) -> dict[int, BlockMark]:
+        numbers = sorted({event.log.block_number for event in events} | {last})
+        return {number: _mark(self._link.block(number)) for number in numbers}
+
+    def _lines(self, events: Sequence[Event], marks: dict[int, BlockMark]) -> list[Line]:
+        firsts: dict[bytes, int] = {}
+        lines = []
+        for event in events:
+            log = event.log
+            if marks[log.block_number].hash != log.block_hash:
+                raise NotFound(f"block {log.block_number} changed while it was read", hint="it is read again")
+            if log.tx_hash not in firsts:
+                receipt = self._link.receipt(log.tx_hash)
+                firsts[log.tx_hash] = receipt.logs[0].index if receipt and receipt.logs else log.index
+            lines.append(
+                Line(
+                    block=log.block_number,
+                    log_index=log.index,
+                    time=marks[log.block_number].time,
+                    tx_hash=log.tx_hash,
+                    tx_index=log.tx_index,
+                    event_index=log.index - firsts[log.tx_hash],
+                    contract=event.contract,
+                    name=event.name,
+                    args=event.args,
+                )
+            )
+        return lines
+
+    def _settle(self, lines: Sequence[Line]) -> None:
+        """Tell the pool what the chain decided."""
+        registered = [_version_id(line) for line in lines if line.name == "Registered"]
+        self._pool.mark(registered, PoolState.SEALED)
+        for line in lines:
+            if line.name == "VersionCancelled":
+                self._cancelled(_version_id(line), line.time)
+            elif line.name == "Rejected":
+                # Any miner can have any id rejected by sealing it with a forged signature: only our
+                # own copy, checked against the chain, says what becomes of it.
+                self._reexamine(_version_id(line))
+
+    def _cancelled(self, version_id: VersionId, time: int) -> None:
+        entry = self._pool.get(version_id)
+        # A submission signed after the cancellation is a new will, and stands.
+        if entry is not None and entry.submission.issued_at <= time:
+            self._pool.mark([version_id], PoolState.CANCELLED, "its submitter cancelled it")
+
+    def _read_manifests(self) -> None:
+        for digest in self._projection.manifests_wanted():
+            try:
+                manifest = parse_manifest(self._manifest_bytes(bytes.fromhex(digest[2:])))
+            except NotFound:
+                continue
+            except (InvalidManifest, TooLarge) as e:
+                # Sealed past every gateway by a miner: it stays on chain, and no name leads to it.
+                _log.warning("the manifest %s cannot be read: %s", digest, e)
+                continue
+            self._projection.add_manifest(
+                digest,
+                namespace=manifest.namespace,
+                name=manifest.name,
+                body=manifest.bytes,
+                fields=searchable(manifest),
+            )
+
+    def _walk_back(self, cursor: BlockMark) -> None:
+        number = cursor.number - 1
+        while number >= 0:
+            seen = self._projection.hash_at(number)
+            if seen is not None and seen == self._link.block(number).hash:
+                break
+            number -= 1
+        depth = cursor.number - number
+        if depth > self._link.confirmations:
+            raise ChainReorganised(
+                f"the chain changed {depth} blocks deep, below block {cursor.number}; "
+                f"{self._link.confirmations} confirmations were trusted",
+                depth=depth,
+            )
+        lost = self._projection.roll_back(number)
+        _log.warning("the chain changed %d blocks deep; %d versions go back to the pool", depth, len(lost))
+        self._pool.mark((VersionId(bytes.fromhex(text[2:])) for text in lost), PoolState.PENDING)
+
+    def _note(self, block: int) -> None:
+        with self._progress:
+            self._position = max(self._position, block)
+            self._progress.notify_all()
+
+
+def _mark(block: Block) -> BlockMark:
+    return BlockMark(block.number, block.hash, block.time)
+
+
+def _version_id(line: Line) -> VersionId:
+    return VersionId(line.args["versionId"])

@@ -1,0 +1,51 @@
+"""Receipts: a sealed version's place, with the proof that its seal transaction's receipt is in the block."""
+
+from functools import lru_cache
+
+from registry.chain.base import ReceiptProof
+from registry.chain.gateway import Contracts
+from registry.core.ids import hex32
+from registry.index import VersionRow
+from registry.wire import BlockBody, PromiseBody, ReceiptBody, ReceiptProofBody
+
+
+class Receipts:
+    """Makes receipts; the proof of a seal transaction serves all of its items."""
+
+    def __init__(self, contracts: Contracts) -> None:
+        self._contracts = contracts
+        self._proof = lru_cache(maxsize=256)(self._prove)
+
+    def is_final(self, block: int) -> bool:
+        """Whether so many blocks follow that this chain trusts it."""
+        link = self._contracts.link
+        return block + link.confirmations <= link.head().number
+
+    def receipt(self, row: VersionRow, promise: PromiseBody | None) -> ReceiptBody:
+        """The receipt of a sealed version."""
+        return ReceiptBody(
+            chain_id=self._contracts.domain.chain_id,
+            registry=self._contracts.domain.contract,
+            version_id=hex32(row.version_id),
+            number=row.number,
+            model=row.model,
+            block=BlockBody(number=row.block, hash=hex32(row.block_hash), time=row.block_time),
+            tx_hash=hex32(row.tx_hash),
+            event_index=row.event_index,
+            receipt_proof=self._proof(row.tx_hash, row.block_hash),
+            log=None,
+            promise=promise,
+        )
+
+    def _prove(self, tx_hash: bytes, _block_hash: bytes) -> ReceiptProofBody | None:
+        # The block's hash is part of the key: after a reorganisation the same transaction has another proof.
+        proof = self._contracts.link.receipt_proof(tx_hash)
+        return None if proof is None else _body(proof)
+
+
+def _body(proof: ReceiptProof) -> ReceiptProofBody:
+    return ReceiptProofBody(
+        header="0x" + proof.header.hex(),
+        tx_index=proof.tx_index,
+        nodes=["0x" + node.hex() for node in proof.nodes],
+    )

@@ -1,0 +1,54 @@
+"""Ordinary transactions of members: read, checked against the chain, handed in.
+
+The contract decides; the check here only spares the caller a transaction that cannot succeed.
+"""
+
+from collections.abc import Collection
+
+from registry.chain.base import Reverted
+from registry.chain.gateway import Contracts
+from registry.chain.reverts import decode_revert
+from registry.core.ids import Address
+from registry.core.transaction import Transaction, read_transaction
+from registry.errors import Malformed, NotAuthorized
+
+CONTRACTS = ("Consortium", "TwinRegistry", "StorageMarket", "RewardPool", "AuditAnchor")
+
+
+class Relay:
+    """Relays what members signed."""
+
+    def __init__(self, contracts: Contracts) -> None:
+        self._contracts = contracts
+        self._names = {contracts.address(name): name for name in contracts.deployment.names}
+
+    def send(self, raw: bytes, *, to: Collection[str] = CONTRACTS) -> bytes:
+        """Hand in a transaction to one of our contracts; answers its hash.
+
+        Malformed for another chain, NotAuthorized for another contract, else the contract's own refusal.
+        """
+        transaction, sender = read_transaction(raw)
+        chain_id = self._contracts.link.chain_id
+        if transaction.chain_id != chain_id:
+            raise Malformed(
+                f"the transaction is for chain {transaction.chain_id}, this is chain {chain_id}",
+                hint="take the chain id from `GET /v1/deployment`",
+            )
+        name = self._names.get(transaction.to)
+        if name is None or name not in to:
+            raise NotAuthorized(
+                f"this route relays transactions to {', '.join(to)}, not to {transaction.to}",
+                hint="take the contract's address from `GET /v1/deployment`",
+            )
+        self._try(transaction, sender)
+        return self._contracts.link.send(raw)
+
+    def _try(self, transaction: Transaction, sender: Address) -> None:
+        link = self._contracts.link
+        if transaction.nonce != link.nonce(sender) or transaction.value:
+            # A later or a repeated transaction cannot be tried on the present state.
+            return
+        try:
+            link.call(transaction.to, transaction.payload, sender)
+        except Reverted as e:
+            raise decode_revert(e.data) from e

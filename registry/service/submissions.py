@@ -1,0 +1,212 @@
+"""Submissions: checked, pinned, promised, and durable in the pool before they are acknowledged."""
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from registry.chain.gateway import Contracts
+from registry.core.admission import Admission, AdmissionLimits, decide_admission
+from registry.core.ids import Address, Role, VersionId, hex32
+from registry.core.lifecycle import State, present_state
+from registry.core.signing import recover
+from registry.core.version import Submission, submission_digest
+from registry.errors import Malformed, NotFound, RegistryError
+from registry.index import Index
+from registry.pool import Entry, Pool, PoolState
+from registry.service.facts import BatchFacts, Facts
+from registry.service.receipts import Receipts
+from registry.wire import (
+    PromiseBody,
+    QuoteBody,
+    SignedSubmission,
+    SubmissionAnswer,
+    SubmissionStatus,
+    signature_of,
+    submission_body,
+    submission_of,
+)
+
+Promiser = Callable[[Submission, str], PromiseBody | None]
+
+
+@dataclass(frozen=True, slots=True)
+class StatusPage:
+    """A page of submissions in order of arrival."""
+
+    items: list[SubmissionStatus]
+    next: str | None
+
+
+class Submissions:
+    """The way into the pool, and what became of it."""
+
+    def __init__(
+        self,
+        contracts: Contracts,
+        index: Index,
+        pool: Pool,
+        facts: Facts,
+        receipts: Receipts,
+        limits: AdmissionLimits,
+        promise: Promiser,
+    ) -> None:
+        self._contracts = contracts
+        self._index = index
+        self._pool = pool
+        self._facts = facts
+        self._receipts = receipts
+        self._limits = limits
+        self._promise = promise
+        # Two requests at once must not both spend the same escrow.
+        self._admitting = threading.Lock()
+
+    def submit(self, signed: SignedSubmission, network: str) -> SubmissionAnswer:
+        """Take one submission, or raise the rule it breaks."""
+        (result,) = self.submit_many([signed], network)
+        if isinstance(result, RegistryError):
+            raise result
+        return result
+
+    def submit_many(
+        self, items: Sequence[SignedSubmission], network: str
+    ) -> list[SubmissionAnswer | RegistryError]:
+        """Take what can be taken, in order; a later item may name an earlier one as its parent."""
+        results: list[SubmissionAnswer | RegistryError] = []
+        taken: dict[VersionId, Entry] = {}
+        with self._admitting:
+            facts = self._facts.batch()
+            for item in items:
+                try:
+                    results.append(self._consider(item, facts, taken, network))
+                except RegistryError as e:
+                    results.append(e)
+            if taken:
+                self._pool.add(list(taken.values()))
+        return results
+
+    def status(self, version_id: VersionId, wait_s: int = 0) -> SubmissionStatus:
+        """Where a submission stands; waits up to `wait_s` seconds for its seal."""
+        until = time.monotonic() + wait_s
+        while True:
+            seen = self._pool.changes
+            status = self._status(version_id)
+            left = until - time.monotonic()
+            if left <= 0 or status.state not in (State.PENDING, State.WAITING):
+                return status
+            self._pool.wait(seen, min(left, 1.0))
+
+    def listed(self, state: str | None, *, after: int, limit: int, asker: Address | None) -> StatusPage:
+        """Submissions in order of arrival; who mines or runs a gateway sees what was signed."""
+        wanted = _pool_state(state)
+        entries = self._pool.listed(wanted, limit=limit + 1, after=after)
+        member = None if asker is None else self._index.member(asker)
+        shows = member is not None and bool(member.roles & (Role.MINER | Role.GATEWAY))
+        items = [
+            self._described(entry, shows=shows or entry.submission.version.submitter == asker)
+            for entry in entries[:limit]
+        ]
+        return StatusPage(items, str(entries[limit - 1].sequence) if len(entries) > limit else None)
+
+    def reexamine(self, version_id: VersionId) -> None:
+        """Look again at a pending entry that a miner's batch rejected: only our own checks end it."""
+        entry = self._pool.get(version_id)
+        if entry is None or entry.state != PoolState.PENDING:
+            return
+        version = entry.submission.version
+        member = self._index.member(version.submitter)
+        if (
+            member is None
+            or Role.SUBMITTER not in member.roles
+            or member.namespace_id != version.namespace_id
+        ):
+            self._pool.mark(
+                [version_id], PoolState.REJECTED, f"{version.submitter} is no longer its submitter"
+            )
+
+    def expire(self) -> int:
+        """End what the chain's clock has overtaken; answers how many."""
+        return self._pool.expire(self._contracts.link.head().time)
+
+    def _consider(
+        self, item: SignedSubmission, facts: BatchFacts, taken: dict[VersionId, Entry], network: str
+    ) -> SubmissionAnswer:
+        submission = submission_of(item.submission)
+        signature = signature_of(item.signature)
+        signer = recover(submission_digest(self._contracts.domain, submission), signature)
+        version_id = submission.version.id
+        held = facts.situation(submission, signer, taken)
+        decided = decide_admission(submission, held.manifest, held.situation, self._limits)
+        quote = facts.quote(submission)
+        if decided is Admission.SEALED_ALREADY:
+            return SubmissionAnswer(version_id=hex32(version_id), state="sealed", quote=quote)
+        if decided is Admission.PENDING_ALREADY:
+            entry = taken.get(version_id) or self._pool.get(version_id)
+            return _answer(version_id, quote, entry.promise if entry else None)
+        facts.keep(submission, held.manifest)
+        promise = self._promise(submission, network)
+        entry = Entry(
+            submission=submission,
+            signature=signature,
+            model=held.manifest.model,
+            reserved=submission.reserve,
+            received=int(time.time()),
+            promise=promise,
+        )
+        taken[version_id] = entry
+        return _answer(version_id, quote, promise)
+
+    def _status(self, version_id: VersionId) -> SubmissionStatus:
+        row = self._index.version(version_id)
+        entry = self._pool.get(version_id)
+        if row is not None:
+            return SubmissionStatus(
+                version_id=hex32(version_id),
+                state="final" if self._receipts.is_final(row.block) else "sealed",
+                model=row.model,
+                received=entry.received if entry else None,
+                receipt=self._receipts.receipt(row, entry.promise if entry else None),
+            )
+        if entry is None:
+            raise NotFound(f"no submission {hex32(version_id)} came to this gateway")
+        return self._described(entry, shows=True)
+
+    def _described(self, entry: Entry, *, shows: bool) -> SubmissionStatus:
+        return SubmissionStatus(
+            version_id=hex32(entry.version_id),
+            state=self._state(entry),
+            reason=entry.reason,
+            model=entry.model,
+            received=entry.received,
+            submission=submission_body(entry.submission) if shows else None,
+            signature="0x" + entry.signature.hex() if shows else None,
+        )
+
+    def _state(self, entry: Entry) -> str:
+        if entry.state != PoolState.PENDING:
+            return entry.state.value
+        parents = entry.submission.version.parents
+        sealed = self._index.sealed(parents) if parents else {}
+        return present_state(
+            entry.submission,
+            now=self._contracts.link.head().time,
+            record=None,
+            final=False,
+            refused=False,
+            eligible=len(sealed) == len(set(parents)),
+        ).value
+
+
+def _answer(version_id: VersionId, quote: QuoteBody, promise: PromiseBody | None) -> SubmissionAnswer:
+    return SubmissionAnswer(version_id=hex32(version_id), state="pending", quote=quote, promise=promise)
+
+
+def _pool_state(state: str | None) -> PoolState | None:
+    if state is None:
+        return None
+    if state in ("final", "waiting"):
+        return PoolState.SEALED if state == "final" else PoolState.PENDING
+    try:
+        return PoolState(state)
+    except ValueError as e:
+        raise Malformed(f"{state!r} is no state of a submission") from e

@@ -6,6 +6,7 @@
 `detail` is abi.encode of the integers a payment rests on: (rate, theta_ppm), (claim, payment, value,
 channels) or (type, item). Leaves are sorted by account, one per account and round.
 
+>>> from registry.core.ids import to_address
 >>> pool = Scope(31337, to_address("0x" + "11" * 20), task=1, round=0)
 >>> ana, bo = to_address("0x" + "a1" * 20), to_address("0x" + "b0" * 20)
 >>> table = PayoutTable(pool, [Payout(bo, 5, (7, 250_000)), Payout(ana, 9, (9, 0))])
@@ -22,17 +23,6 @@ from incentives.contract_theory import IntegerMenu
 from incentives.stackelberg import pay
 from registry.core.ids import Address, address_bytes, keccak, to_address
 from registry.errors import Conflict, Malformed, NotFound, VerificationFailed
-
-__all__ = [
-    "Payout",
-    "PayoutTable",
-    "Scope",
-    "auction_payouts",
-    "contract_payouts",
-    "stackelberg_payouts",
-    "to_address",
-    "verify_payout",
-]
 
 EMPTY_ROOT = bytes(32)
 

@@ -105,10 +105,12 @@ class EmbeddedChain:
         tx_hash = keccak(raw)
         with self._views.lend() as view, self._changed:
             self._open_header()
-            if tx_hash in self._waiting or view.mined(tx_hash):
+            if view.mined(tx_hash):
                 return tx_hash
             if self._trouble is not None:
                 raise ChainUnavailable(f"no block can be written: {self._trouble}") from self._trouble
+            if tx_hash in self._waiting:
+                return tx_hash
             state = view.state_after(self._header, self.pending_time())
             nonce, balance = state.get_nonce(transaction.sender), state.get_balance(transaction.sender)
             self._waiting.add(tx_hash, transaction, nonce, balance)

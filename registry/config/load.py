@@ -17,8 +17,8 @@ from registry.errors import Malformed
 NOT_SETTINGS = frozenset(
     PREFIX + name
     for name in (
-        *("HOME", "URL", "KEY", "PASSWORD_FILE", "SOLC", "SOLC_MODULES", "POSTGRES", "KUBO_API_2"),
-        *("ANVIL", "ANVIL_WS", "GETH", "GETH_2", "GETH_3", "GETH_WS"),
+        *("HOME", "URL", "KEY", "PASSWORD_FILE", "SOLC", "SOLC_MODULES", "POSTGRES", "NS3_PYTHON"),
+        *("ANVIL", "ANVIL_WS", "GETH", "GETH_2", "GETH_3", "GETH_WS", "GETH_WS_2", "GETH_WS_3"),
     )
 )
 _TEST_PREFIX = PREFIX + "TEST_"

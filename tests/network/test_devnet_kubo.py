@@ -11,7 +11,6 @@ import requests
 
 # ipfshttpclient hands urllib3 an argument that urllib3 2 warns about; the project pins urllib3 below 3.
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning")
-NAMES = ("TWINLEDGER_KUBO_API", "TWINLEDGER_KUBO_API_2")
 PROFILE = {"cid_version": 1, "raw_leaves": True, "chunker": "size-1048576", "opts": {"max-file-links": 1024}}
 
 
@@ -24,7 +23,8 @@ def kubo(engine):
 def clients(kubo):
     env = kubo.start()
     # Client() itself, not connect(): the latter refuses every daemon younger than 2021.
-    both = [ipfshttpclient.Client(env[name], timeout=60) for name in NAMES]
+    daemons = env["TWINLEDGER_KUBO_API"].split(",")
+    both = [ipfshttpclient.Client(daemon, timeout=60) for daemon in daemons]
     yield both
     for client in both:
         client.close()
@@ -77,7 +77,7 @@ def test_a_killed_daemon_comes_back_with_its_content_and_its_peer(kubo, clients,
 def test_a_daemon_with_a_token_refuses_who_has_none(engine):
     closed = engine("kubo", "closed")
     env = closed.start("--token")
-    port = env["TWINLEDGER_KUBO_API"].rpartition("/")[2]
+    port = env["TWINLEDGER_KUBO_API"].split(",")[0].rpartition("/")[2]
     url = f"http://127.0.0.1:{port}/api/v0/id"
     token = Path(env["TWINLEDGER_KUBO_TOKEN_FILE"]).read_text()
     assert requests.post(url, timeout=60).status_code == 403

@@ -1,4 +1,4 @@
-"""What `network init` writes is what Besu publishes that it reads, and fits together; Besu itself is not run."""
+"""What `network init` writes is what Besu publishes that it reads, and fits together; Besu is not run."""
 
 import json
 import stat

@@ -280,3 +280,11 @@ class Recorded:
 def as_json(raw: bytes) -> dict[str, Json]:
     """An entry's bytes as a JSON object, for a wire or a page."""
     return cast(dict[str, Json], json.loads(raw))
+
+
+def from_json(given: object) -> bytes:
+    """The bytes of an entry that came as a JSON object; whether it is one, `decode_entry` says."""
+    try:
+        return _ENCODER.encode(given).encode("utf-8")
+    except (UnicodeEncodeError, TypeError, ValueError, RecursionError) as e:
+        raise Malformed(f"this is no log entry: {e}") from e

@@ -1,0 +1,210 @@
+"""The chain log: a pure function of final chain events, so it is the same tree on every gateway.
+
+Every event of our contracts becomes one entry, whatever the contracts grow: the kind is the event's
+name, `details` its arguments by their ABI types. What an event cannot make invalid is the point: text
+of any length is cut to its digest, because an event that stopped the log would stop it everywhere.
+
+Events know a model's id and not its name, hence `model:0x…` keys here and `model:ns/name` in a gateway's log.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from hashlib import sha256
+from typing import Any
+
+from contracts import NAMES, artifact
+from registry.audit.logstore import Log
+from registry.core.canonical import canonical
+from registry.core.ids import Address, hex32
+from registry.core.log import CellClaim, ChainPlace, Json, LogEntry, Recorded
+from registry.errors import ChainReorganised, Malformed, TooLarge
+
+MAX_TEXT_BYTES = 4096
+
+# Whose signed act an event records: the argument that names them. Other addresses are subjects.
+ACTED_BY: Mapping[str, str] = {
+    "AliasSet": "by", "Anchored": "by", "Approved": "approver", "Attested": "peer", "BacklogPosted": "miner",
+    "BatchSealed": "miner", "Bonded": "from", "CarryAdded": "from", "Deposited": "from",
+    "KeyRegistered": "member", "LogKeyRegistered": "owner", "Paused": "account", "Proposed": "proposer",
+    "Registered": "submitter", "StatusChanged": "by", "Unpaused": "account", "VersionCancelled": "submitter",
+    "Withdrawn": "account", "Unbonded": "miner",
+}  # fmt: skip
+_LIFTED = {"versionId", "modelId", "parents"}
+
+
+@dataclass(frozen=True, slots=True)
+class ChainEvent:
+    """A decoded event of a final block, in its place."""
+
+    contract: str
+    name: str
+    args: Mapping[str, Any]
+    block_number: int
+    block_time: int
+    tx_hash: bytes
+    index: int
+
+    @property
+    def place(self) -> tuple[int, int]:
+        """Where it stands in the chain's order."""
+        return self.block_number, self.index
+
+
+def origin_of(chain_id: int, registry: Address) -> str:
+    """The chain log's origin; AuditAnchor writes the same."""
+    return f"{chain_id}/{registry}"
+
+
+def kind_of(event: str) -> str:
+    """The kind of entry that an event becomes: BatchSealed is `batch_sealed`."""
+    return _snake(event)
+
+
+def _snake(name: str) -> str:
+    return re.sub(r"(?<=[a-z0-9])([A-Z])", r"_\1", name).strip("_").lower()
+
+
+@cache
+def _types(contract: str) -> Mapping[str, Mapping[str, str]]:
+    """The type of each argument of each event of a contract."""
+    return {
+        entry["name"]: {given["name"]: given["type"] for given in entry["inputs"]}
+        for entry in artifact(contract).abi
+        if entry["type"] == "event"
+    }
+
+
+def chain_kinds() -> dict[str, list[str]]:
+    """Every kind the chain log can hold, with the contracts whose events become it."""
+    kinds: dict[str, list[str]] = {}
+    for contract in NAMES:
+        for event in _types(contract):
+            kinds.setdefault(kind_of(event), []).append(contract)
+    return dict(sorted(kinds.items()))
+
+
+def entry_of(event: ChainEvent) -> LogEntry:
+    """The entry an event becomes; a function of the event alone."""
+    types = _types(event.contract)[event.name]
+    actor_name = ACTED_BY.get(event.name, "")
+    actor = event.args.get(actor_name)
+    addresses = [event.args[name] for name, kind in types.items() if kind == "address" and name != actor_name]
+    addresses += [item for name, kind in types.items() if kind == "address[]" for item in event.args[name]]
+    version, model = event.args.get("versionId"), event.args.get("modelId")
+    build = _Builder(
+        kind=kind_of(event.name),
+        time=event.block_time,
+        actor=actor,
+        subjects=tuple(dict.fromkeys(a for a in addresses if int(a, 16) and a != actor)),
+        version=None if version is None else hex32(version),
+        model=None if model is None else hex32(model),
+        related=tuple(dict.fromkeys(hex32(parent) for parent in event.args.get("parents", ()))),
+        cell=_cell(event, types),
+        at=ChainPlace(event.contract, event.name, event.block_number, hex32(event.tx_hash), event.index),
+    )
+    details = {
+        _snake(name): _json(kind, event.args[name]) for name, kind in types.items() if name not in _LIFTED
+    }
+    return build.entry(details)
+
+
+@dataclass(frozen=True, slots=True)
+class _Builder:
+    """Everything of an entry but its details, which may have to be cut."""
+
+    kind: str
+    time: int
+    actor: Address | None
+    subjects: tuple[Address, ...]
+    version: str | None
+    model: str | None
+    related: tuple[str, ...]
+    cell: CellClaim | None
+    at: ChainPlace
+
+    def entry(self, details: Mapping[str, Json]) -> LogEntry:
+        entry = self._with(details)
+        try:
+            entry.encode()
+        except TooLarge:
+            return self._with({"cut": {"sha256": hex32(sha256(canonical(details)).digest())}})
+        return entry
+
+    def _with(self, details: Mapping[str, Json]) -> LogEntry:
+        return LogEntry(
+            kind=self.kind, time=self.time, actor=self.actor, subjects=self.subjects[:256], model=self.model,
+            version=self.version, related=self.related, cell=self.cell, at=self.at, details=details,
+        )  # fmt: skip
+
+
+def _cell(event: ChainEvent, types: Mapping[str, str]) -> CellClaim | None:
+    try:
+        if event.name == "CellAdded":
+            return CellClaim(f"{event.args['namespace_']}/{event.args['name']}", "registered")
+        if types.get("cell") == "string" and event.args["cell"]:
+            return CellClaim(event.args["cell"], "claimed")
+    except Malformed:
+        return None  # a device may claim any text as its cell; the text itself stays in the details
+    return None
+
+
+def _json(kind: str, value: Any) -> Json:
+    """A value as the wire writes it: uint128 and wider as decimal text, bytes as hex."""
+    if kind.endswith("[]"):
+        return [_json(kind[:-2], item) for item in value]
+    if isinstance(value, bytes):
+        return "0x" + value.hex() if len(value) <= MAX_TEXT_BYTES else _digest(value)
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, int):
+        is_wide = re.search(r"int(72|80|88|96|1[0-9]{2}|2[0-9]{2})$", kind) is not None
+        return str(value) if is_wide or abs(value) >= 1 << 53 else value
+    if isinstance(value, str):
+        raw = value.encode("utf-8", "surrogatepass")
+        is_unicode = not any("\ud800" <= c <= "\udfff" for c in value)
+        return value if is_unicode and len(raw) <= MAX_TEXT_BYTES else _digest(raw)
+    if isinstance(value, Sequence):
+        return [_json("", item) for item in value]
+    raise Malformed(f"an event argument of type {kind} has no JSON form")
+
+
+def _digest(raw: bytes) -> Json:
+    return {"sha256": hex32(sha256(raw).digest()), "size": len(raw)}
+
+
+class ChainLog:
+    """Feeds final events into a log, each once, in the chain's order."""
+
+    def __init__(self, log: Log, last: Callable[[], Recorded | None]) -> None:
+        """`last` answers the log's newest entry: after a restart the log itself says how far it came."""
+        self._log = log
+        newest = last()
+        at = None if newest is None else newest.entry.at
+        self._last = (-1, -1) if at is None else (at.block, at.index)
+
+    @property
+    def last_place(self) -> tuple[int, int]:
+        """(block, event index) of the newest event in the log, (-1, -1) for none: follow from its block."""
+        return self._last
+
+    def extend(self, events: Iterable[ChainEvent]) -> int:
+        """Append what is new; events at or before the last place are passed over. How many were new."""
+        fresh = sorted((e for e in events if e.place > self._last), key=lambda e: e.place)
+        if not fresh:
+            return 0
+        self._log.append([entry_of(event) for event in fresh])
+        self._last = fresh[-1].place
+        return len(fresh)
+
+
+def check_same_prefix(held: Sequence[Recorded], events: Iterable[ChainEvent]) -> None:
+    """Return when these events still become these entries; a deep reorganisation does not."""
+    for record, event in zip(held, events, strict=False):
+        if entry_of(event).encode() != record.raw:
+            raise ChainReorganised(
+                f"entry {record.index} of the chain log is not what block {event.block_number} holds now",
+                index=record.index,
+                block=event.block_number,
+            )

@@ -1,0 +1,187 @@
+"""The gateway log: what this gateway saw itself, and gives its word for.
+
+Retrievals, refusals, what it accepted, its starts and stops. Primary data: nobody else can write it
+again. Each call returns once the entry is on disk, with the promise that goes out before the answer's
+last byte. Network address, cell and device are commitments; the openings go into a store beside the log.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from registry.audit.logstore import LogStore
+from registry.audit.openings import Opening, OpeningStore
+from registry.core.ids import Address
+from registry.core.log import CellClaim, Json, LogEntry, Recorded, commit
+from registry.core.promise import Promise
+
+MERGE_DELAY_S = 60
+
+# Every kind of this log, with what its details hold.
+GATEWAY_KINDS: Mapping[str, Mapping[str, str]] = MappingProxyType(
+    {
+        "retrieval": {
+            "outcome": "served, aborted or failed",
+            "bytes": "bytes sent",
+            "path": "one file, or none",
+        },
+        "refusal": {
+            "code": "the error's code",
+            "method": "HTTP method",
+            "target": "the route that was asked for",
+        },
+        "submission_accepted": {"size": "bytes", "fee_class": "0 standard, 1 priority"},
+        "transaction_relayed": {"tx_hash": "the member's own transaction", "route": "where it came in"},
+        "contribution_accepted": {"task": "number", "round": "number", "update_sha256": "digest"},
+        "start": {"software": "name and version", "chain_log": "the chain log's origin"},
+        "stop": {"reason": "why"},
+        "clock_stepped_back": {"seconds": "by how much", "said": "what the clock said"},
+        "openings_deleted": {"before": "time", "count": "how many", "reason": "the rule"},
+        "reorganised": {"block": "the first block that changed", "old_hash": "before", "new_hash": "after"},
+        "origin_continued": {"origin": "the log before this", "size": "its entries", "root": "its root"},
+        "anchored": {"origin": "of which log", "size": "entries", "tx_hash": "the anchor's transaction"},
+    }
+)
+QUIET_KINDS = frozenset({"anchored"})
+"""Entries that only record anchors do not cause one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who asked, from where. `actor` only when a signature verified; `claimed` is what was said instead.
+
+    `cell` is hidden unless it is public; `device` names a device, whose address is then hidden too.
+    """
+
+    actor: Address | None = None
+    claimed: str | None = None
+    address: str | None = None
+    cell: str | None = None
+    device: str | None = None
+    observed_cell: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """An entry that is on disk, and the gateway's word for it."""
+
+    record: Recorded
+    promise: Promise
+
+
+class GatewayLog:
+    """Writes this gateway's log; the clock and the salts are arguments."""
+
+    def __init__(
+        self, log: LogStore, openings: OpeningStore, *, clock: Callable[[], int], salt: Callable[[], bytes]
+    ) -> None:
+        """`salt` answers 32 fresh random bytes."""
+        self.log = log
+        self.openings = openings
+        self._clock = clock
+        self._salt = salt
+        self._newest = log.entry(len(log) - 1).entry.time if len(log) else 0
+
+    def write(
+        self,
+        kind: str,
+        caller: Caller | None = None,
+        *,
+        model: str | None = None,
+        version: str | None = None,
+        details: Mapping[str, Json] | None = None,
+    ) -> Kept:
+        """Append one entry of a kind of this log, durable when it returns, with its promise."""
+        if kind not in GATEWAY_KINDS:
+            raise ValueError(f"the gateway log has no kind {kind}")
+        time = self._time()
+        hidden = self._hide(caller or Caller(), time)
+        self.openings.add(hidden)
+        who = caller or Caller()
+        entry = LogEntry(
+            kind=kind,
+            time=time,
+            actor=who.actor,
+            claimed=who.claimed and who.claimed[:128],
+            model=model,
+            version=version,
+            cell=CellClaim(who.observed_cell, "observed") if who.observed_cell else None,
+            commitments=MappingProxyType({opening.field: opening.commitment for opening in hidden}),
+            details=details or {},
+        )
+        return self._keep(entry)
+
+    def _keep(self, entry: LogEntry) -> Kept:
+        record = self.log.append([entry])[0]
+        return Kept(record, self.log.promise(record, merge_delay_s=MERGE_DELAY_S))
+
+    def _time(self) -> int:
+        """Now, but never before the newest entry: a log read by time must stay in order."""
+        now = self._clock()
+        if now < self._newest:
+            behind, self._newest = self._newest - now, self._newest
+            if behind > 1:
+                details: dict[str, Json] = {"seconds": behind, "said": now}
+                self._keep(LogEntry("clock_stepped_back", self._newest, details=details))
+            return self._newest
+        self._newest = now
+        return now
+
+    def _hide(self, caller: Caller, time: int) -> list[Opening]:
+        hidden = []
+        for field, value in (("address", caller.address), ("cell", caller.cell), ("device", caller.device)):
+            if value:
+                salt = self._salt()
+                hidden.append(Opening(commit(field, value, salt), field, value, salt, time))
+        return hidden
+
+    def retrieval(
+        self, caller: Caller, *, model: str, version: str, outcome: str, size: int, path: str | None = None
+    ) -> Kept:
+        """Who retrieved which version, from where, and with what outcome."""
+        details: dict[str, Json] = {"outcome": outcome, "bytes": size}
+        if path is not None:
+            details["path"] = path
+        return self.write("retrieval", caller, model=model, version=version, details=details)
+
+    def refusal(
+        self, caller: Caller, *, code: str, method: str, target: str, version: str | None = None
+    ) -> Kept:
+        """A request that was refused, by the error's code; long targets are cut."""
+        details: dict[str, Json] = {"code": code, "method": method[:16], "target": target[:512]}
+        return self.write("refusal", caller, version=version, details=details)
+
+    def accepted(self, caller: Caller, *, model: str, version: str, size: int, fee_class: int) -> Kept:
+        """A submission that was taken into the pool."""
+        details: dict[str, Json] = {"size": size, "fee_class": fee_class}
+        return self.write("submission_accepted", caller, model=model, version=version, details=details)
+
+    def relayed(self, caller: Caller, *, tx_hash: str, route: str) -> Kept:
+        """A member's own transaction that was passed on."""
+        return self.write("transaction_relayed", caller, details={"tx_hash": tx_hash, "route": route})
+
+    def started(self, *, software: str, chain_log: str) -> Kept:
+        """The gateway began to serve."""
+        return self.write("start", details={"software": software, "chain_log": chain_log})
+
+    def stopped(self, *, reason: str) -> Kept:
+        """The gateway ended in order; a start without a stop before it was a crash."""
+        return self.write("stop", details={"reason": reason[:512]})
+
+    def reorganised(self, *, block: int, old_hash: str, new_hash: str) -> Kept:
+        """The chain changed deeper than its confirmations; the gateway stops after this entry."""
+        return self.write("reorganised", details={"block": block, "old_hash": old_hash, "new_hash": new_hash})
+
+    def continued_from(self, *, origin: str, size: int, root: str) -> Kept:
+        """The first entry of a new origin: which log, up to which head, it follows."""
+        return self.write("origin_continued", details={"origin": origin, "size": size, "root": root})
+
+    def anchored(self, *, origin: str, size: int, tx_hash: str) -> Kept:
+        """A checkpoint of some log was anchored."""
+        return self.write("anchored", details={"origin": origin, "size": size, "tx_hash": tx_hash})
+
+    def forget_before(self, time: int, *, reason: str) -> int:
+        """Delete the openings from before a time, and say so in the log; no proof breaks."""
+        count = self.openings.delete_before(time)
+        self.write("openings_deleted", details={"before": time, "count": count, "reason": reason[:512]})
+        return count

@@ -1,0 +1,105 @@
+"""What the gateway log's commitments hide, kept beside the log and never in it.
+
+An opening can be shown for a case, or deleted when its time is over: the log and every proof from it
+stay as they are, only nobody can any longer say what the commitment was to.
+"""
+
+import sqlite3
+import threading
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from registry.core.log import LogEntry, commit
+from registry.errors import StoreUnavailable, VerificationFailed
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """The value behind one commitment, with the salt that makes it unguessable."""
+
+    commitment: str
+    field: str
+    value: str
+    salt: bytes
+    time: int
+
+    def check(self) -> None:
+        """Return when this is what the commitment is to."""
+        if commit(self.field, self.value, self.salt) != self.commitment:
+            raise VerificationFailed(f"the opening of {self.commitment} does not fit", field=self.field)
+
+
+def opened(entry: LogEntry, openings: Iterable[Opening]) -> dict[str, str]:
+    """The hidden fields of an entry that these openings show; an opening that does not fit is refused."""
+    wanted = {commitment: field for field, commitment in entry.commitments.items()}
+    found = {}
+    for opening in openings:
+        if wanted.get(opening.commitment) == opening.field:
+            opening.check()
+            found[opening.field] = opening.value
+    return found
+
+
+class OpeningStore:
+    """Openings in one SQLite file of their own, so that they can be guarded and deleted apart."""
+
+    def __init__(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._guard = threading.Lock()
+        try:
+            self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=30)
+            self._db.execute("PRAGMA journal_mode = WAL")
+            # A lost opening loses no proof, so these writes do not wait for the disk.
+            self._db.execute("PRAGMA synchronous = NORMAL")
+            self._db.execute("PRAGMA secure_delete = ON")
+            self._db.execute(
+                "CREATE TABLE IF NOT EXISTS openings (commitment TEXT PRIMARY KEY, field TEXT NOT NULL,"
+                " value TEXT NOT NULL, salt BLOB NOT NULL, time INTEGER NOT NULL) WITHOUT ROWID"
+            )
+            self._db.execute("CREATE INDEX IF NOT EXISTS by_value ON openings (field, value, time)")
+            self._db.execute("CREATE INDEX IF NOT EXISTS by_time ON openings (time)")
+        except sqlite3.Error as e:
+            raise StoreUnavailable(f"the openings {path} cannot be opened: {e}") from e
+
+    def add(self, openings: Iterable[Opening]) -> None:
+        """Keep openings; before their entry is written, so that an entry never lacks them."""
+        rows = [(o.commitment, o.field, o.value, o.salt, o.time) for o in openings]
+        with self._guard:
+            self._db.execute("BEGIN")
+            self._db.executemany("INSERT OR REPLACE INTO openings VALUES (?, ?, ?, ?, ?)", rows)
+            self._db.execute("COMMIT")
+
+    def of(self, entries: Iterable[LogEntry]) -> list[Opening]:
+        """The openings that are left for these entries."""
+        found = []
+        with self._guard:
+            for entry in entries:
+                for commitment in entry.commitments.values():
+                    row = self._db.execute(
+                        "SELECT commitment, field, value, salt, time FROM openings WHERE commitment = ?",
+                        (commitment,),
+                    ).fetchone()
+                    if row is not None:
+                        found.append(Opening(*row))
+        return found
+
+    def with_value(self, field: str, value: str, *, since: int = 0, until: int = 1 << 48) -> list[Opening]:
+        """The openings of one value (a device, a cell, an address), oldest first."""
+        with self._guard:
+            rows = self._db.execute(
+                "SELECT commitment, field, value, salt, time FROM openings"
+                " WHERE field = ? AND value = ? AND time >= ? AND time < ? ORDER BY time",
+                (field, value, since, until),
+            ).fetchall()
+        return [Opening(*row) for row in rows]
+
+    def delete_before(self, time: int) -> int:
+        """The retention rule: forget what was hidden before this time; how many were forgotten."""
+        with self._guard:
+            return self._db.execute("DELETE FROM openings WHERE time < ?", (time,)).rowcount
+
+    def close(self) -> None:
+        """Close the file."""
+        with self._guard:
+            self._db.close()

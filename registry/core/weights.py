@@ -16,7 +16,7 @@ from types import MappingProxyType
 from typing import BinaryIO
 
 from registry.core.weights_base import Tensor, length_of
-from registry.core.weights_numpy import read_npy, read_npz
+from registry.core.weights_numpy import NPY_MAGIC, read_npy, read_npz
 from registry.core.weights_onnx import read_onnx
 from registry.core.weights_safetensors import read_safetensors
 from registry.errors import Malformed
@@ -94,6 +94,8 @@ def refuse_pickle(file: BinaryIO) -> None:
     # HDF5 may begin after a user block of 512, 1024, 2048, ... bytes.
     if any(head[1 << n :].startswith(_CONTAINERS[2][0]) for n in range(9, 16)):
         raise Malformed(f"this file is {_CONTAINERS[2][1]}, behind a user block", hint=_HINT)
+    if head.startswith(NPY_MAGIC):
+        read_npy(file)  # numpy knows it by its content too, and an array of objects is a pickle
     for shown in (head, _unpacked(head)):
         if _is_pickle(shown):
             raise Malformed("this file is a pickle, which runs code when read", hint=_HINT)

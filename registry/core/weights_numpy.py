@@ -12,7 +12,7 @@ from registry.core.weights_base import CHUNK, Tensor, extent, length_of, refused
 from registry.core.weights_zip import Entry, read_entries, unpack
 
 MAX_HEADER = 1 << 16
-_MAGIC = b"\x93NUMPY"
+NPY_MAGIC = b"\x93NUMPY"
 _HEADER = re.compile(
     rb"\{\s*'descr':\s*'([^'\\]{1,16})',\s*'fortran_order':\s*(?:True|False),"
     rb"\s*'shape':\s*\(((?:\d{1,18}L?,\s*)*(?:\d{1,18}L?)?)\),?\s*\}\s*"
@@ -59,7 +59,7 @@ def _head(file: BinaryIO, entry: Entry) -> bytes:
 
 
 def _array(name: str, head: bytes, size: int, kind: str) -> Tensor:
-    if head[:6] != _MAGIC or len(head) < 12 or head[6:8] not in (b"\1\0", b"\2\0", b"\3\0"):
+    if head[:6] != NPY_MAGIC or len(head) < 12 or head[6:8] not in (b"\1\0", b"\2\0", b"\3\0"):
         raise refused(kind, f"{name!r} is no npy array")
     width = 2 if head[6] == 1 else 4
     start = 8 + width

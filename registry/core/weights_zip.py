@@ -23,6 +23,7 @@ _CENTRAL = struct.Struct("<4s6H3I5H2I")
 _LOCAL = struct.Struct("<4s5H3I2H")
 _STORED, _DEFLATED = 0, 8
 _UTF8 = 0x0800
+_NEWEST = 45  # the ZIP version that brought zip64, which numpy asks for
 _FULL = 0xFFFFFFFF
 _KIND = "npz"
 
@@ -76,12 +77,14 @@ def unpack(file: BinaryIO, entry: Entry) -> Iterator[bytes]:
 
 
 def _inflate(unpacker: "zlib._Decompress", packed: bytes) -> Iterator[bytes]:
+    if unpacker.eof:
+        raise refused(_KIND, "bytes follow the end of a packed entry")
     while True:
         try:
             piece = unpacker.decompress(packed, CHUNK)
         except zlib.error as e:
             raise refused(_KIND, f"an entry does not unpack: {e}") from e
-        if unpacker.unused_data or (unpacker.eof and not piece and packed):
+        if unpacker.unused_data:
             raise refused(_KIND, "bytes follow the end of a packed entry")
         if piece:
             yield piece
@@ -101,7 +104,13 @@ def _directory(raw: bytes, count: int) -> list[tuple[Entry, bytes]]:
         name_end = position + _CENTRAL.size + fields[10]
         name = raw[position + _CENTRAL.size : name_end]
         position = name_end + fields[11] + fields[12]
-        if fields[0] != b"PK\1\2" or fields[12] or fields[13] or len(name) != fields[10]:
+        if (
+            fields[0] != b"PK\1\2"
+            or fields[2] > _NEWEST
+            or fields[12]
+            or fields[13]
+            or len(name) != fields[10]
+        ):
             raise refused(_KIND, "its directory holds an entry that is none")
         found.append((_entry(name, fields), name))
     if position != len(raw):

@@ -18,15 +18,17 @@ from registry.demo.world import Cell, Track
 
 STRETCHES, HELD_OUT_EVERY = 8, 4
 BITS_PER_PARAMETER = 32
+LOCAL_STEPS = 6
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Device:
-    """A participant: its training rows and the quality of its uplink."""
+    """A participant: its training rows, the quality of its uplink, and its effort in a round."""
 
     name: str
     samples: Samples
     uplink_snr: float
+    local_steps: int = LOCAL_STEPS
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -43,7 +45,6 @@ class Schedule:
 
     rounds: int
     target_db: float = 0.0
-    local_steps: int = 6
     rate: float = 0.02
     uplink: Uplink = field(default_factory=Uplink)
 
@@ -118,7 +119,7 @@ def train_locally(
     """The update of one device: the difference after its local steps, in float32 as it is sent."""
     theta = twin.theta
     adam = Adam(schedule.rate, np.zeros_like(theta), np.zeros_like(theta))
-    for _ in range(schedule.local_steps):
+    for _ in range(device.local_steps):
         theta = adam.move(theta, slope(Twin(twin.sizes, theta), device.samples, rng))
     return (theta - twin.theta).astype("<f4").astype(np.float64)
 

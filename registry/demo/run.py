@@ -16,7 +16,16 @@ import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from registry.demo.federated import Cohort, Schedule, SlopeRule, Training, cohort_of, federate, plain_slope
+from registry.demo.federated import (
+    LOCAL_STEPS,
+    Cohort,
+    Schedule,
+    SlopeRule,
+    Training,
+    cohort_of,
+    federate,
+    plain_slope,
+)
 from registry.demo.learner import SIZES, Twin, draw_twin
 from registry.demo.manifests import TAG, Provenance, cells_of, manifest_of, own_profile, profile_of
 from registry.demo.ns3_source import ns3_source
@@ -94,7 +103,7 @@ def privacy_named(name: str, schedule: Schedule) -> Privacy | None:
     if name == "none":
         return None
     if name == "dp":
-        steps = schedule.rounds * schedule.local_steps
+        steps = schedule.rounds * LOCAL_STEPS
         return calibrate(steps, epsilon=DP_EPSILON, delta=DP_DELTA, clip=DP_CLIP)
     raise Malformed(f"no privacy is called {name!r}", hint="choose --privacy none or --privacy dp")
 

@@ -16,6 +16,7 @@ from registry.core.log import CellClaim, Json, LogEntry, Recorded, commit
 from registry.core.promise import Promise
 
 MERGE_DELAY_S = 60
+_LEFTOVERS = 1000
 
 # Every kind of this log, with what its details hold.
 GATEWAY_KINDS: Mapping[str, Mapping[str, str]] = MappingProxyType(
@@ -81,6 +82,17 @@ class GatewayLog:
         self._clock = clock
         self._salt = salt
         self._newest = log.entry(len(log) - 1).entry.time if len(log) else 0
+        self._locate_leftovers()
+
+    def _locate_leftovers(self) -> None:
+        """Find the entries whose openings were not placed before the last process died."""
+        waiting = self.openings.unlocated()
+        if not waiting:
+            return
+        for record in self.log.entries(max(len(self.log) - _LEFTOVERS, 0), len(self.log)):
+            mine = waiting.intersection(record.entry.commitments.values())
+            if mine:
+                self.openings.locate(mine, record.index)
 
     def write(
         self,
@@ -109,7 +121,9 @@ class GatewayLog:
             commitments=MappingProxyType({opening.field: opening.commitment for opening in hidden}),
             details=details or {},
         )
-        return self._keep(entry)
+        kept = self._keep(entry)
+        self.openings.locate(entry.commitments.values(), kept.record.index)
+        return kept
 
     def _keep(self, entry: LogEntry) -> Kept:
         record = self.log.append([entry])[0]

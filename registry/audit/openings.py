@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from registry.core.log import LogEntry, commit
+from registry.core.log import commit
 from registry.errors import StoreUnavailable, VerificationFailed
 
 
@@ -30,17 +30,6 @@ class Opening:
             raise VerificationFailed(f"the opening of {self.commitment} does not fit", field=self.field)
 
 
-def opened(entry: LogEntry, openings: Iterable[Opening]) -> dict[str, str]:
-    """The hidden fields of an entry that these openings show; an opening that does not fit is refused."""
-    wanted = {commitment: field for field, commitment in entry.commitments.items()}
-    found = {}
-    for opening in openings:
-        if wanted.get(opening.commitment) == opening.field:
-            opening.check()
-            found[opening.field] = opening.value
-    return found
-
-
 class OpeningStore:
     """Openings in one SQLite file of their own, so that they can be guarded and deleted apart."""
 
@@ -55,7 +44,7 @@ class OpeningStore:
             self._db.execute("PRAGMA secure_delete = ON")
             self._db.execute(
                 "CREATE TABLE IF NOT EXISTS openings (commitment TEXT PRIMARY KEY, field TEXT NOT NULL,"
-                " value TEXT NOT NULL, salt BLOB NOT NULL, time INTEGER NOT NULL) WITHOUT ROWID"
+                " value TEXT NOT NULL, salt BLOB NOT NULL, time INTEGER NOT NULL, idx INTEGER) WITHOUT ROWID"
             )
             self._db.execute("CREATE INDEX IF NOT EXISTS by_value ON openings (field, value, time)")
             self._db.execute("CREATE INDEX IF NOT EXISTS by_time ON openings (time)")
@@ -67,32 +56,43 @@ class OpeningStore:
         rows = [(o.commitment, o.field, o.value, o.salt, o.time) for o in openings]
         with self._guard:
             self._db.execute("BEGIN")
-            self._db.executemany("INSERT OR REPLACE INTO openings VALUES (?, ?, ?, ?, ?)", rows)
+            self._db.executemany("INSERT OR REPLACE INTO openings VALUES (?, ?, ?, ?, ?, NULL)", rows)
             self._db.execute("COMMIT")
 
-    def of(self, entries: Iterable[LogEntry]) -> list[Opening]:
-        """The openings that are left for these entries."""
+    def for_commitments(self, commitments: Iterable[str]) -> list[Opening]:
+        """The openings that are left for these commitments."""
         found = []
+        sql = "SELECT commitment, field, value, salt, time FROM openings WHERE commitment = ?"
         with self._guard:
-            for entry in entries:
-                for commitment in entry.commitments.values():
-                    row = self._db.execute(
-                        "SELECT commitment, field, value, salt, time FROM openings WHERE commitment = ?",
-                        (commitment,),
-                    ).fetchone()
-                    if row is not None:
-                        found.append(Opening(*row))
+            for commitment in commitments:
+                row = self._db.execute(sql, (commitment,)).fetchone()
+                if row is not None:
+                    found.append(Opening(*row))
         return found
 
-    def with_value(self, field: str, value: str, *, since: int = 0, until: int = 1 << 48) -> list[Opening]:
-        """The openings of one value (a device, a cell, an address), oldest first."""
+    def locate(self, commitments: Iterable[str], index: int) -> None:
+        """Note in which entry these commitments stand."""
+        with self._guard:
+            self._db.executemany(
+                "UPDATE openings SET idx = ? WHERE commitment = ?",
+                [(index, commitment) for commitment in commitments],
+            )
+
+    def unlocated(self) -> set[str]:
+        """Commitments whose entry was not noted: the process died in between."""
+        with self._guard:
+            rows = self._db.execute("SELECT commitment FROM openings WHERE idx IS NULL").fetchall()
+        return {commitment for (commitment,) in rows}
+
+    def places_of(self, field: str, value: str, *, since: int = 0, until: int = 1 << 48) -> list[int]:
+        """The entries that hide this value (of a device, a cell, an address), in the log's order."""
         with self._guard:
             rows = self._db.execute(
-                "SELECT commitment, field, value, salt, time FROM openings"
-                " WHERE field = ? AND value = ? AND time >= ? AND time < ? ORDER BY time",
+                "SELECT idx FROM openings WHERE field = ? AND value = ? AND time >= ? AND time < ?"
+                " AND idx IS NOT NULL ORDER BY idx",
                 (field, value, since, until),
             ).fetchall()
-        return [Opening(*row) for row in rows]
+        return [index for (index,) in rows]
 
     def delete_before(self, time: int) -> int:
         """The retention rule: forget what was hidden before this time; how many were forgotten."""

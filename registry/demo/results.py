@@ -1,6 +1,7 @@
 """What a demo found out."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from registry.demo.privacy import Privacy, PrivacyCost
@@ -46,6 +47,10 @@ class DemoResult:
     privacy: Privacy | None
     privacy_cost: PrivacyCost | None
     home: Path | None
+
+    def document(self) -> Mapping[str, object]:
+        """The findings as one JSON document, for `--json`."""
+        return {**asdict(self), "home": str(self.home) if self.home else None, "commands": self.commands}
 
     @property
     def commands(self) -> tuple[str, ...]:

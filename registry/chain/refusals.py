@@ -22,20 +22,21 @@ _ROWS: Mapping[type[RegistryError], str] = {
     NotAuthorized: """
         NotCouncil OnlyCouncil OnlyConsortium OnlyStorageMarket OnlyRegistry NotMember MissingRole NotLogOwner
         NamespaceMismatch NotMiner NotYourTurn NotPeer MinerRoleMissing NotEnrolled NotVersionSubmitter
-        NotOfNamespace""",
+        NotOfNamespace NotGateway NotOriginOwner""",
     NotFound: "UnknownProposal UnknownVersion NoContract",
     Conflict: """
         AlreadyApproved AlreadyExecuted NotEnoughApprovals AlreadyConnected NotConnected NamespaceTaken
         AlreadyMember AlreadyPaused NotPaused StorageMarketConnected EpochNotOver NotOpenEpoch AlreadyPosted
         EpochNotIdle EpochNotClosed RebatesDue NoRebateDue CreditHeld CreditSpent BondLocked
         BeaconAlreadyDrawn BeaconMissing EpochRunning AlreadyAttested NotAbsent LeafNotShown PostsMissing
-        SealingPaused NotCancellable VersionRevoked StatusNotForward""",
+        RegistryPaused SizeNotGrowing NotAudited NotCancellable VersionRevoked StatusNotForward""",
     Malformed: """
         InvalidCouncil InvalidName InvalidAddress InvalidRoles InvalidKey InvalidParameter InvalidReceiver
-        BitmapOutOfRange LengthMismatch InvalidVerdict InvalidAlias ReasonRequired WrongChain""",
+        BitmapOutOfRange LengthMismatch InvalidVerdict InvalidAlias ReasonRequired InvalidOrigin""",
     TooLarge: "DepositTooLarge TooManyMiners PriceTooHigh BatchSizeOutOfRange RateOverflow",
     Expired: "BeaconTooLate AuditOver",
     FeeTooLow: "InsufficientEscrow BondTooSmall",
+    VerificationFailed: "InconsistentLog",
     Rejected: "TransferFailed BondTransferFailed",
 }
 
@@ -51,7 +52,7 @@ HINT_OF: Mapping[str, str] = MappingProxyType(
         "PostsMissing": "wait until every miner has posted or the posting slots have passed",
         "RebatesDue": "run `twinledger miner run`: a running miner pays the rebates",
         "NotEnoughApprovals": "ask more of the council to run `twinledger council approve`",
-        "SealingPaused": "ask the council; withdraw, claim, refund and cancel still work",
+        "RegistryPaused": "ask the council; withdraw, claim, refund and cancel still work",
         "ReasonRequired": "say why with --reason",
         "NotMember": "ask the council to run `twinledger member add`",
     }

@@ -12,6 +12,8 @@ from registry.core.ids import Address, FeeClass, VersionId
 
 MAX_ITEMS = 200
 MAX_CALLDATA = 120 * 1024
+# Selector, the two array offsets and the two array lengths of `seal`.
+EMPTY_CALLDATA = 4 + 4 * 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +47,11 @@ def select(
     sealed: Collection[VersionId],
     budget: int,
 ) -> Selection:
-    """Serve items in order of arrival; an item begins while `budget` bytes are above 0 and may overdraw it."""
+    """Serve items in order of arrival; one begins while `budget` bytes are above 0 and may overdraw it."""
     spent: dict[Address, int] = defaultdict(int)
     known = set(sealed)
     batch: list[VersionId] = []
-    calldata = 0
+    calldata = EMPTY_CALLDATA
     left = {FeeClass.PRIORITY: False, FeeClass.STANDARD: False}
     is_full = False
     for item in _in_service_order(items):

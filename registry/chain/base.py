@@ -82,7 +82,7 @@ class FeePolicy:
     tip: int | None
 
 
-class Reverted(Exception):  # noqa: N818  # a refusal by the contract's rules, not a fault of the chain
+class Reverted(Exception):  # a refusal by the contract's rules, not a fault of the chain
     """A call was refused by the contract; `encoding.decode_revert(data)` says which rule refused it."""
 
     def __init__(self, data: bytes) -> None:

@@ -1,14 +1,18 @@
-"""Transactions this process signs itself: like core.transaction, with creations and EIP-1559 fees as well."""
+"""Transactions as backends sign and check them: core.transaction's, and creations and EIP-1559 fees."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import rlp
 
 from registry.chain.base import FeePolicy
 from registry.core.ids import Address, address_bytes, keccak
-from registry.core.signing import Signer
+from registry.core.signing import Signer, recover
+from registry.errors import Malformed
 
 _DYNAMIC_FEE = b"\x02"
+# Of each typed transaction: how many fields, and where price cap, gas and value stand.
+_TYPED = {1: (11, (2, 3, 5)), 2: (12, (3, 4, 6))}
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +37,58 @@ def sign_draft(draft: Draft, signer: Signer) -> bytes:
     fields += [draft.value, draft.payload, []]
     signature = signer.sign_hash(keccak(_DYNAMIC_FEE + rlp.encode(fields)))
     return _DYNAMIC_FEE + bytes(rlp.encode([*fields, signature[64] - 27, *_r_s(signature)]))
+
+
+@dataclass(frozen=True, slots=True)
+class SignedTransaction:
+    """What a backend must know of a raw transaction; `cost` is the most wei it can take from its sender."""
+
+    chain_id: int
+    nonce: int
+    sender: Address
+    cost: int
+
+
+def read_signed(raw: bytes) -> SignedTransaction:
+    """The sender and the cost of a raw transaction; Malformed when it is none, or names no chain."""
+    try:
+        return _read_legacy(raw) if raw[:1] >= b"\xc0" else _read_typed(raw)
+    except (rlp.RLPException, ValueError, TypeError, IndexError) as e:
+        raise Malformed(f"{len(raw)} bytes are no signed transaction") from e
+
+
+def _read_legacy(raw: bytes) -> SignedTransaction:
+    *fields, v, r, s = rlp.decode(raw)
+    nonce, price, gas, _to, value, _payload = fields
+    chain_id, parity = divmod(_number(v) - 35, 2)
+    if chain_id <= 0:
+        raise Malformed("the transaction names no chain (EIP-155)")
+    digest = keccak(rlp.encode([*fields, chain_id, 0, 0]))
+    cost = _number(value) + _number(gas) * _number(price)
+    return SignedTransaction(chain_id, _number(nonce), recover(digest, _signature(r, s, parity)), cost)
+
+
+def _read_typed(raw: bytes) -> SignedTransaction:
+    if not raw or raw[0] not in _TYPED:
+        raise Malformed(f"transaction type {raw[:1].hex() or 'empty'} is not supported")
+    length, (price, gas, value) = _TYPED[raw[0]]
+    fields: list[Any] = rlp.decode(raw[1:])
+    if len(fields) != length:
+        raise Malformed(f"a type {raw[0]} transaction has {length} fields, got {len(fields)}")
+    parity, r, s = fields[-3:]
+    sender = recover(keccak(raw[:1] + rlp.encode(fields[:-3])), _signature(r, s, _number(parity)))
+    cost = _number(fields[value]) + _number(fields[gas]) * _number(fields[price])
+    return SignedTransaction(_number(fields[0]), _number(fields[1]), sender, cost)
+
+
+def _signature(r: bytes, s: bytes, parity: int) -> bytes:
+    if max(len(r), len(s)) > 32 or parity > 1:
+        raise Malformed("the transaction's signature is out of range")
+    return r.rjust(32, b"\0") + s.rjust(32, b"\0") + bytes((27 + parity,))
+
+
+def _number(raw: bytes) -> int:
+    return int.from_bytes(raw, "big")
 
 
 def _sign_legacy(draft: Draft, to: bytes, signer: Signer) -> bytes:

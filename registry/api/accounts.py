@@ -14,14 +14,14 @@ router = APIRouter(tags=["members"])
 @router.get("/v1/accounts/{address}", response_model=AccountBody)
 async def show_account(request: Request, address: str) -> Response:
     """Nonce, fee policy, escrow, reservation, roles and namespace of an address."""
-    await caller_of(request, "reads")
+    await caller_of(request, "accounts")
     return answer(account_answer(await in_thread(service_of(request).accounts.show, to_address(address))))
 
 
 @router.get("/v1/members")
 async def list_members(request: Request) -> Response:
     """Every address ever admitted."""
-    await caller_of(request, "reads")
+    await caller_of(request, "members")
     rows = await in_thread(service_of(request).index.members)
     return answer({"items": [member_answer(row) for row in rows], "next": None})
 
@@ -35,7 +35,7 @@ async def change_members(request: Request) -> Response:
 @router.get("/v1/cells")
 async def list_cells(request: Request) -> Response:
     """Every cell and the gateway that may attest to it."""
-    await caller_of(request, "reads")
+    await caller_of(request, "members")
     rows = await in_thread(service_of(request).index.cells)
     return answer({"items": [cell_answer(row) for row in rows], "next": None})
 
@@ -49,7 +49,7 @@ async def add_cell(request: Request) -> Response:
 @router.get("/v1/proposals")
 async def list_proposals(request: Request) -> Response:
     """Every council proposal, newest first, with what it would call."""
-    await caller_of(request, "reads")
+    await caller_of(request, "members")
     items = await in_thread(service_of(request).council.proposals)
     return answer({"items": items, "next": None})
 

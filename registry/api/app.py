@@ -1,14 +1,14 @@
 """Puts the routes together, and turns every error into its problem."""
 
 import logging
-from collections.abc import Mapping
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
 from registry.api import accounts, content, gateway, submissions, versions
-from registry.api.exchange import problem_response
+from registry.api.exchange import asker_of, problem_response
+from registry.config import Settings
 from registry.errors import Conflict, Malformed, NotFound, RegistryError
 from registry.service import Service
 
@@ -16,11 +16,11 @@ _log = logging.getLogger("registry.api")
 ROUTERS = (content.router, submissions.router, versions.router, accounts.router, gateway.router)
 
 
-def create_app(service: Service, access: Mapping[str, str]) -> FastAPI:
-    """The application over one service; `access` says per group of routes `open` or `members`."""
+def create_app(service: Service, settings: Settings) -> FastAPI:
+    """The application over one service, with the access and limits of its settings."""
     app = FastAPI(title="TwinLedger", version="1", docs_url="/docs", redoc_url=None)
     app.state.service = service
-    app.state.access = dict(access)
+    app.state.settings = settings
     for router in ROUTERS:
         app.include_router(router)
     app.add_exception_handler(RegistryError, _problem)
@@ -34,7 +34,7 @@ def _problem(request: Request, error: Exception) -> Response:
     if not isinstance(error, RegistryError):
         raise TypeError(f"{error!r} is not of the tree")
     service: Service = request.app.state.service
-    service.refused(request.method, request.url.path, error)
+    service.refused(asker_of(request), request.method, request.url.path, error)
     return problem_response(error)
 
 

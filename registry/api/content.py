@@ -7,11 +7,12 @@ from collections.abc import Iterator
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import StreamingResponse
 
-from registry.api.exchange import Caller, answer, caller_of, caller_with, in_thread, service_of
+from registry.api.exchange import answer, caller_of, caller_with, in_thread, service_of
 from registry.api.streams import receive, send
 from registry.core.cid import Cid
 from registry.core.ids import hex32
 from registry.errors import Malformed
+from registry.service import Asker
 from registry.wire import CarAnswer, UploadAnswer
 
 router = APIRouter(tags=["content"])
@@ -24,7 +25,7 @@ _RANGE = re.compile(r"bytes=(\d+)-(\d*)$")
 async def put_content(request: Request, cid: str) -> Response:
     """Stream in the raw bytes of one file whose CID is known; 422 when they are another file's."""
     expected = Cid.parse(cid)
-    caller = await caller_of(request, "uploads")
+    caller = await caller_of(request, "content")
     service = service_of(request)
     stored = await receive(
         request, lambda body: service.content.put(body, caller=caller.address, expected=expected)
@@ -46,7 +47,7 @@ async def put_unnamed(request: Request) -> Response:
     # A signed stream can only be verified at its end; until then it counts as nobody's.
     signed = "authorization" in request.headers
     if not signed:
-        await caller_of(request, "uploads")
+        await caller_of(request, "content")
     if request.headers.get("content-type", "").split(";")[0].strip() == CAR:
         result = await receive(request, lambda body: service.content.put_car(hashed(body), caller=None))
         value: CarAnswer | UploadAnswer = CarAnswer(
@@ -56,7 +57,7 @@ async def put_unnamed(request: Request) -> Response:
         stored = await receive(request, lambda body: service.content.put(hashed(body), caller=None))
         value = UploadAnswer(cid=str(stored.cid), sha256=hex32(stored.sha256), size=stored.size)
     if signed:
-        await caller_with(request, "uploads", running.digest())
+        await caller_with(request, "content", running.digest())
     return answer(value)
 
 
@@ -64,7 +65,7 @@ async def put_unnamed(request: Request) -> Response:
 @router.head("/v1/content/{cid}", response_class=Response)
 async def get_content(request: Request, cid: str) -> Response:
     """Stream out a file or a range of it; every block is hashed again on the way."""
-    caller = await caller_of(request, "reads")
+    caller = await caller_of(request, "content")
     return await content_response(request, Cid.parse(cid), caller)
 
 
@@ -72,7 +73,7 @@ async def get_content(request: Request, cid: str) -> Response:
 @router.head("/ipfs/{cid}", response_class=Response)
 async def get_ipfs(request: Request, cid: str, format: str | None = None) -> Response:
     """The trustless gateway: one block (`raw`), a whole DAG (`car`), or the file."""
-    caller = await caller_of(request, "ipfs")
+    caller = await caller_of(request, "content")
     service = service_of(request)
     wanted = Cid.parse(cid)
     accepted = request.headers.get("accept", "")
@@ -93,7 +94,7 @@ async def get_ipfs(request: Request, cid: str, format: str | None = None) -> Res
 
 
 async def content_response(
-    request: Request, cid: Cid, caller: Caller, extra: dict[str, str] | None = None
+    request: Request, cid: Cid, caller: Asker, extra: dict[str, str] | None = None
 ) -> Response:
     """The answer to a GET or HEAD of a file, with Range."""
     service = service_of(request)

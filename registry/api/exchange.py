@@ -7,7 +7,6 @@ from the kept answer when it comes again.
 import json
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from fastapi import Request, Response
@@ -16,27 +15,17 @@ from starlette.concurrency import run_in_threadpool
 
 from registry.core.access import body_digest, read_authorization, verify_authorization
 from registry.core.canonical import strict_json
-from registry.core.ids import Address, sha256
-from registry.core.version import NO_BODY
+from registry.core.ids import sha256
 from registry.errors import Malformed, NotAuthorized, RegistryError, TooLarge, Unauthenticated
 from registry.pool import Answered
-from registry.service import Service
+from registry.service import Asker, Service
 from registry.wire import Body, parse_body
 
 MAX_JSON = 8 << 20
+SELF_SIGNED = "self-signed"
 PROBLEM = "application/problem+json"
 Shape = TypeVar("Shape", bound=Body)
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class Caller:
-    """Who asks: `address` only when the signature verified, else what was merely claimed."""
-
-    address: Address | None
-    claimed: Address | None
-    cell: str
-    network: str
 
 
 def service_of(request: Request) -> Service:
@@ -52,23 +41,23 @@ def target_of(request: Request) -> str:
     return (raw.split(b"?")[0] + (b"?" + query if query else b"")).decode("latin-1")
 
 
-async def caller_of(request: Request, group: str, body: bytes = b"") -> Caller:
+async def caller_of(request: Request, group: str, body: bytes = b"") -> Asker:
     """Verify who asks, and that this group of routes is open to them."""
     digest = body_digest(request.method, target_of(request), body)
     return await caller_with(request, group, digest)
 
 
-async def caller_with(request: Request, group: str, digest: bytes) -> Caller:
+async def caller_with(request: Request, group: str, digest: bytes) -> Asker:
     """The same for a body that was hashed while it streamed."""
     header = request.headers.get("authorization")
     network = request.client.host if request.client else ""
     if header is None:
         _require_open(request, group)
-        return Caller(None, None, "", network)
+        return Asker(None, None, "", network)
     return await run_in_threadpool(_verified, request, group, header, digest, network)
 
 
-def _verified(request: Request, group: str, header: str, digest: bytes, network: str) -> Caller:
+def _verified(request: Request, group: str, header: str, digest: bytes, network: str) -> Asker:
     service = service_of(request)
     authorization = read_authorization(header)
     now = int(time.time())
@@ -81,18 +70,30 @@ def _verified(request: Request, group: str, header: str, digest: bytes, network:
         now=now,
     )
     service.requests.use_nonce(address, authorization.nonce, now)
-    if request.app.state.access.get(group, "open") == "members":
+    if not _is_open(request, group):
         member = service.index.member(address)
         if member is None or not member.roles:
             raise NotAuthorized(
                 f"{address} is no member",
                 hint=f"a council member runs: twinledger member add {address} --namespace NS --role submitter",
             )
-    return Caller(address, address, authorization.cell, network)
+    return Asker(address, None, authorization.cell, network)
+
+
+def asker_of(request: Request) -> Asker:
+    """Who was refused: nobody whose signature verified, so only what was claimed."""
+    header = request.headers.get("authorization", "")
+    network = request.client.host if request.client else ""
+    return Asker(None, header[:128] or None, "", network)
+
+
+def _is_open(request: Request, group: str) -> bool:
+    # What carries its own signature needs no group: the contract and admission judge the signer.
+    return group == SELF_SIGNED or request.app.state.settings.is_open(group)
 
 
 def _require_open(request: Request, group: str) -> None:
-    if request.app.state.access.get(group, "open") != "open":
+    if not _is_open(request, group):
         raise Unauthenticated(f"{request.method} {request.url.path} is for members: sign the request")
 
 
@@ -143,7 +144,7 @@ async def post(
     request: Request,
     group: str,
     shape: type[Shape],
-    act: Callable[[Shape, Caller], object],
+    act: Callable[[Shape, Asker], object],
     *,
     status: int = 200,
 ) -> Response:
@@ -155,7 +156,7 @@ async def post(
 
 
 async def once(
-    request: Request, caller: Caller, body: bytes, act: Callable[[], tuple[int, object]]
+    request: Request, caller: Asker, body: bytes, act: Callable[[], tuple[int, object]]
 ) -> Response:
     """Run `act`, or answer what it answered when this Idempotency-Key came before."""
     key = request.headers.get("idempotency-key")
@@ -168,7 +169,7 @@ async def once(
 
 
 def _once(
-    request: Request, caller: Caller, body: bytes, act: Callable[[], tuple[int, object]], key: str
+    request: Request, caller: Asker, body: bytes, act: Callable[[], tuple[int, object]], key: str
 ) -> Response:
     requests = service_of(request).requests
     actor, route, digest = caller.address or "anonymous", request.url.path, sha256(body)
@@ -202,8 +203,6 @@ def problem_response(error: RegistryError) -> Response:
 
 
 __all__ = [
-    "NO_BODY",
-    "Caller",
     "answer",
     "caller_of",
     "caller_with",

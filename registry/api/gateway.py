@@ -20,7 +20,7 @@ async def show_deployment(request: Request) -> Response:
 @router.get("/v1/fees/menu")
 async def show_menu(request: Request) -> Response:
     """The prices in force, wei per byte, by class."""
-    await caller_of(request, "reads")
+    await caller_of(request, "fees")
     menu = await in_thread(service_of(request).contracts.menu)
     return answer(
         {
@@ -40,7 +40,7 @@ async def quote(request: Request) -> Response:
     accounts = service_of(request).accounts
     return await post(
         request,
-        "quotes",
+        "fees",
         QuoteRequest,
         lambda body, _caller: quote_answer(accounts.quote(body.size, FeeClass(body.fee_class))),
     )

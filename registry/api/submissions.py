@@ -6,6 +6,7 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 
 from registry.api.exchange import (
+    SELF_SIGNED,
     answer,
     caller_of,
     in_thread,
@@ -30,7 +31,7 @@ async def submit(request: Request) -> Response:
     body = await json_body(request)
     value = read_json(body)
     service = service_of(request)
-    caller = await caller_of(request, "submissions", body)
+    caller = await caller_of(request, SELF_SIGNED, body)
     if not isinstance(value, list):
         signed = parse_body(SignedSubmission, value)
         return await once(
@@ -54,7 +55,7 @@ async def list_submissions(
     request: Request, state: str | None = None, cursor: str = "0", limit: int = 100
 ) -> Response:
     """Submissions in order of arrival; miners and gateways see what was signed."""
-    caller = await caller_of(request, "reads")
+    caller = await caller_of(request, "submissions")
     if not cursor.isdigit():
         raise Malformed(f"{cursor!r} is no cursor of this list")
     page = await in_thread(
@@ -68,7 +69,7 @@ async def list_submissions(
 @router.get("/v1/submissions/{version_id}", response_model=SubmissionStatus)
 async def show_submission(request: Request, version_id: str) -> Response:
     """Where a submission stands, with its receipt once it is sealed; `wait_s` waits for that."""
-    await caller_of(request, "reads")
+    await caller_of(request, "submissions")
     wanted = VersionId(parse_hex32(version_id.lower()))
     wait_s = min(integer(request, "wait_s", 0), 30)
     return answer(await in_thread(service_of(request).submissions.status, wanted, wait_s))

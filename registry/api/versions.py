@@ -7,7 +7,7 @@ from fastapi import APIRouter, Request, Response
 from starlette.convertors import Convertor, register_url_convertor
 
 from registry.api.content import content_response
-from registry.api.exchange import answer, caller_of, in_thread, post, service_of
+from registry.api.exchange import SELF_SIGNED, answer, caller_of, in_thread, post, service_of
 from registry.api.shapes import kin_answer, model_answer, version_answer
 from registry.core.refs import Reference, parse_reference
 from registry.errors import Malformed
@@ -31,7 +31,14 @@ class _VersionPrefix(Convertor[str]):
         return value
 
 
+class _Namespace(_VersionPrefix):
+    """A path segment that names a namespace."""
+
+    regex = "(?!0[xX])[^/]+"
+
+
 register_url_convertor("versionid", _VersionPrefix())
+register_url_convertor("namespace", _Namespace())
 
 
 def versioned(suffix: str, *, methods: list[str], **options: Any) -> Callable[[Handler], Handler]:
@@ -39,7 +46,7 @@ def versioned(suffix: str, *, methods: list[str], **options: Any) -> Callable[[H
 
     def mount(handler: Handler) -> Handler:
         name = handler.__name__
-        for prefix, spelling in (("{ref:versionid}", "id"), ("{namespace}/{name}", "name")):
+        for prefix, spelling in (("{ref:versionid}", "id"), ("{namespace:namespace}/{name}", "name")):
             router.add_api_route(
                 f"/v1/versions/{prefix}{suffix}",
                 handler,
@@ -61,7 +68,7 @@ def reference_of(request: Request) -> Reference:
 @router.get("/v1/search")
 async def search_versions(request: Request) -> Response:
     """Versions whose manifests fit every condition."""
-    await caller_of(request, "reads")
+    await caller_of(request, "models")
     page = await in_thread(service_of(request).catalogue.search, _search(request))
     items = [version_answer(row, [], manifest=row.manifest) for row in page.versions]
     return answer({"items": items, "next": page.next})
@@ -70,7 +77,7 @@ async def search_versions(request: Request) -> Response:
 @router.get("/v1/models")
 async def list_models(request: Request, cursor: str = "", limit: int = 100) -> Response:
     """Every model, by name."""
-    await caller_of(request, "reads")
+    await caller_of(request, "models")
     limit = page_size(limit)
     rows = await in_thread(lambda: service_of(request).catalogue.models(after=cursor, limit=limit + 1))
     items = [model_answer(row) for row in rows[:limit]]
@@ -80,7 +87,7 @@ async def list_models(request: Request, cursor: str = "", limit: int = 100) -> R
 @router.get("/v1/models/{namespace}/{name}")
 async def show_model(request: Request, namespace: str, name: str) -> Response:
     """Every version of one model, oldest first."""
-    await caller_of(request, "reads")
+    await caller_of(request, "models")
     service = service_of(request)
     rows = await in_thread(service.catalogue.model, namespace, name)
     items = [
@@ -105,7 +112,7 @@ async def send_transaction(request: Request) -> Response:
 @versioned("", methods=["GET"], response_model=VersionAnswer)
 async def show_version(request: Request) -> Response:
     """The version a reference means now."""
-    await caller_of(request, "reads")
+    await caller_of(request, "models")
     service = service_of(request)
     row = service.catalogue.resolve(reference_of(request))
     aliases = service.index.aliases_of(row.version_id)
@@ -115,7 +122,7 @@ async def show_version(request: Request) -> Response:
 @versioned("/manifest", methods=["GET"])
 async def show_manifest(request: Request) -> Response:
     """The exact manifest bytes."""
-    await caller_of(request, "reads")
+    await caller_of(request, "models")
     service = service_of(request)
     row = await in_thread(service.catalogue.resolve, reference_of(request))
     manifest = await in_thread(service.catalogue.manifest, row)
@@ -125,7 +132,7 @@ async def show_manifest(request: Request) -> Response:
 @versioned("/files/{path:path}", methods=["GET", "HEAD"])
 async def get_file(request: Request) -> Response:
     """One file of a version, streamed and verified."""
-    caller = await caller_of(request, "reads")
+    caller = await caller_of(request, "models")
     service = service_of(request)
     row = await in_thread(service.catalogue.resolve, reference_of(request))
     entry = await in_thread(service.catalogue.file, row, request.path_params["path"])
@@ -136,7 +143,7 @@ async def get_file(request: Request) -> Response:
 @versioned("/lineage", methods=["GET"])
 async def show_lineage(request: Request) -> Response:
     """Ancestors, descendants, or both."""
-    await caller_of(request, "reads")
+    await caller_of(request, "models")
     catalogue = service_of(request).catalogue
     direction = request.query_params.get("direction", "both")
     if direction not in ("up", "down", "both"):
@@ -167,7 +174,7 @@ async def relay(request: Request, *contracts: str) -> Response:
         tx_hash = service.relay.send(bytes.fromhex(body.raw_transaction[2:]), to=contracts)
         return TransactionAnswer(tx_hash="0x" + tx_hash.hex())
 
-    return await post(request, "relay", RawTransaction, act, status=202)
+    return await post(request, SELF_SIGNED, RawTransaction, act, status=202)
 
 
 def integer(request: Request, name: str, default: int) -> int:

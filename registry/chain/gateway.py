@@ -115,8 +115,9 @@ class Contracts:
         return [decode_log(self._names[log.address], log) for log in logs]
 
     def read(self, contract: str, function: str, *args: object) -> Any:
-        """Call a view and decode what it answers; a refusal is raised as its class."""
-        return read(self.link, contract, self.address(contract), function, args)
+        """Call a view: the value it answers, a tuple where there are several; a refusal is its class."""
+        values = read(self.link, contract, self.address(contract), function, args)
+        return values[0] if len(values) == 1 else values
 
     def account(self, address: Address) -> Account:
         """Escrow, namespace and roles of an address."""

@@ -63,7 +63,7 @@ def _named(path: Path) -> Iterator[tuple[str, Path]]:
 
 def _local(name: str, source: Path) -> LocalFile:
     with source.open("rb") as file:
-        inspect(name, file)
+        inspect(format_of(name), file)
     stored = import_file(pieces_of(source))
     entry = FileEntry(
         path=name, cid=stored.cid, sha256=stored.sha256, size=stored.size, format=format_of(name)

@@ -7,14 +7,12 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
 
 from registry.chain.gateway import Contracts
+from registry.config import Settings
 from registry.core.admission import AdmissionLimits
 from registry.core.cid import manifest_cid
-from registry.core.ids import Address
 from registry.core.manifest import FileEntry
-from registry.core.version import Submission
 from registry.errors import RegistryError
 from registry.index import Index, Projection, VersionRow
 from registry.pool import Pool, Requests, Uploads
@@ -25,35 +23,13 @@ from registry.service.council import Council
 from registry.service.facts import Facts
 from registry.service.follower import Follower
 from registry.service.health import Health
-from registry.service.limits import Limits
+from registry.service.journal import Asker, Journal
 from registry.service.receipts import Receipts
 from registry.service.relay import Relay
 from registry.service.submissions import Submissions
 from registry.storage.base import ContentStore
-from registry.wire import PromiseBody
 
 _HOUSEKEEPING_S = 5.0
-
-
-class Asker(Protocol):
-    """Who retrieves: an address where the signature verified, the cell it claims, and from where."""
-
-    @property
-    def address(self) -> Address | None: ...
-    @property
-    def claimed(self) -> Address | None: ...
-    @property
-    def cell(self) -> str: ...
-    @property
-    def network(self) -> str: ...
-
-
-class Journal(Protocol):
-    """Where a gateway writes what it did and promises that it is written."""
-
-    def accepted(self, submission: Submission, network: str) -> PromiseBody | None: ...
-    def retrieved(self, row: VersionRow, file: FileEntry, asker: Asker) -> PromiseBody | None: ...
-    def refused(self, where: str, error: RegistryError) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +44,7 @@ class Parts:
     uploads: Uploads
     store: ContentStore
     journal: Journal
-    limits: Limits
-    admission: AdmissionLimits
+    settings: Settings
 
 
 class Service:
@@ -82,15 +57,21 @@ class Service:
         self.requests = parts.requests
         self.store = parts.store
         self._journal = parts.journal
-        self.content = Content(parts.store, parts.uploads, parts.limits, clock)
+        self.content = Content(
+            parts.store, parts.uploads, parts.settings.quotas, parts.settings.limits.file_bytes, clock
+        )
         self.catalogue = Catalogue(parts.index, self.content)
         self.relay = Relay(parts.contracts)
         self.accounts = Accounts(parts.contracts, parts.index, parts.pool)
         self.council = Council(parts.contracts)
+        quotas = parts.settings.quotas
+        limits = AdmissionLimits(
+            parts.settings.limits.item_bytes, quotas.pending_per_member, quotas.pending_in_all
+        )
         receipts = Receipts(parts.contracts)
         facts = Facts(parts.contracts, parts.index, parts.pool, self.content)
         self.submissions = Submissions(
-            parts.contracts, parts.index, parts.pool, facts, receipts, parts.admission, parts.journal.accepted
+            parts.contracts, parts.index, parts.pool, facts, receipts, limits, parts.journal.accepted
         )
         self.follower = Follower(
             parts.contracts,
@@ -121,12 +102,11 @@ class Service:
 
     def retrieved(self, row: VersionRow, file: FileEntry, asker: Asker) -> dict[str, str]:
         """Log a retrieval before its first byte; the headers carry the gateway's promise."""
-        promise = self._journal.retrieved(row, file, asker)
-        return {} if promise is None else {"twinledger-promise": promise.model_dump_json()}
+        return {"twinledger-promise": self._journal.retrieved(row, file, asker).model_dump_json()}
 
-    def refused(self, method: str, path: str, error: RegistryError) -> None:
+    def refused(self, asker: Asker, method: str, target: str, error: RegistryError) -> None:
         """Log a refusal."""
-        self._journal.refused(f"{method} {path}", error)
+        self._journal.refused(asker, method, target, error)
 
     def _follow(self) -> None:
         self.follower.run(self._stop)
@@ -140,4 +120,4 @@ class Service:
                 last_collection = time.monotonic()
 
 
-__all__ = ["Asker", "Journal", "Limits", "Parts", "Service"]
+__all__ = ["Asker", "Journal", "Parts", "Service"]

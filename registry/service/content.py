@@ -5,10 +5,10 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 
+from registry.config import Quotas
 from registry.core.cid import Cid
 from registry.errors import NotFound, RateLimited, TooLarge, VerificationFailed
 from registry.pool import Upload, Uploads
-from registry.service.limits import Limits
 from registry.storage.base import CarResult, ContentStore, Link, Stored
 
 ANONYMOUS = "anonymous"
@@ -21,12 +21,14 @@ class Content:
         self,
         store: ContentStore,
         uploads: Uploads,
-        limits: Limits,
+        quotas: Quotas,
+        file_bytes: int,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.store = store
         self._uploads = uploads
-        self._limits = limits
+        self._quotas = quotas
+        self._file_bytes = file_bytes
         self._clock = clock
         self._arriving: dict[str, int] = {}
         self._lock = threading.Lock()
@@ -80,29 +82,29 @@ class Content:
 
     def collect(self) -> int:
         """Drop bytes that nobody named within the hour; answers how many bytes were freed."""
-        self._uploads.forget(int(self._clock()) - self._limits.unnamed_s)
-        return self.store.collect(self._limits.unnamed_s).bytes
+        self._uploads.forget(int(self._clock()) - self._quotas.unnamed_s)
+        return self.store.collect(self._quotas.unnamed_s).bytes
 
     def _metered(self, chunks: Iterable[bytes], who: str) -> Iterator[bytes]:
         mine = self._uploads.unnamed_bytes(who)
         everyone = self._uploads.unnamed_bytes()
         received = 0
-        limit = self._limits.anonymous_bytes if who == ANONYMOUS else self._limits.caller_bytes
+        limit = self._quotas.anonymous_bytes if who == ANONYMOUS else self._quotas.caller_bytes
         try:
             for chunk in chunks:
                 received += len(chunk)
                 with self._lock:
                     self._arriving[who] = self._arriving.get(who, 0) + len(chunk)
                     arriving, arriving_all = self._arriving[who], sum(self._arriving.values())
-                if received > self._limits.file_bytes:
-                    raise TooLarge(f"the upload is over {self._limits.file_bytes} bytes")
+                if received > self._file_bytes:
+                    raise TooLarge(f"the upload is over {self._file_bytes} bytes")
                 if mine + arriving > limit:
                     raise RateLimited(
                         f"the upload quota of {limit} bytes is spent: {mine} are named by no submission"
                     )
-                if everyone + arriving_all > self._limits.all_bytes:
+                if everyone + arriving_all > self._quotas.all_bytes:
                     raise RateLimited(
-                        f"the gateway holds its limit of {self._limits.all_bytes} unnamed bytes"
+                        f"the gateway holds its limit of {self._quotas.all_bytes} unnamed bytes"
                     )
                 yield chunk
         finally:

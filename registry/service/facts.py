@@ -175,7 +175,7 @@ class BatchFacts:
         if content.sha256(file.cid) != file.sha256:
             raise VerificationFailed(f"{file.path} has another sha-256 than the manifest says")
         with io.BufferedReader(StoredFile(content.store, file.cid, file.size)) as opened:
-            inspect(file.path, opened)
+            inspect(file.format, opened)
 
     def _pending_of(self, address: Address) -> int:
         if address not in self._of_member:

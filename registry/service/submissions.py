@@ -27,7 +27,7 @@ from registry.wire import (
     submission_of,
 )
 
-Promiser = Callable[[Submission, str], PromiseBody | None]
+Promiser = Callable[[Submission, str, str], PromiseBody]
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +144,7 @@ class Submissions:
             entry = taken.get(version_id) or self._pool.get(version_id)
             return _answer(version_id, quote, entry.promise if entry else None)
         facts.keep(submission, held.manifest)
-        promise = self._promise(submission, network)
+        promise = self._promise(submission, held.manifest.model, network)
         entry = Entry(
             submission=submission,
             signature=signature,

@@ -1,0 +1,92 @@
+"""Opens the chain, the store and the databases that the settings name."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy import Engine
+
+from registry.chain.base import ChainLink
+from registry.config import EmbeddedChain, EmbeddedStore, Home, Postgresql, Settings, read_secret
+from registry.core.ids import Address, to_address
+from registry.database import open_database, sqlite_url
+from registry.errors import Malformed
+from registry.keystore import write_private
+from registry.storage.base import ContentStore
+
+# 2^96 wei each: more than any use will spend, and far from every uint128.
+_DEVELOPMENT_COIN = 1 << 96
+
+
+@dataclass(frozen=True, slots=True)
+class Databases:
+    """The projection may be deleted; the primary data may not."""
+
+    index: Engine
+    primary: Engine
+
+    def close(self) -> None:
+        """Let go of every connection."""
+        self.index.dispose()
+        self.primary.dispose()
+
+
+def open_chain(settings: Settings, home: Home) -> ChainLink:
+    """The chain of the settings; Conflict when another process holds an embedded one."""
+    chosen = settings.chain
+    if isinstance(chosen, EmbeddedChain):
+        from registry.chain.blocks import Genesis
+        from registry.chain.embedded import EmbeddedChain as Chain
+
+        alloc = tuple((address, _DEVELOPMENT_COIN) for address in funded(home))
+        return Chain(home.chain, Genesis(chosen.chain_id, alloc))
+    from registry.chain.rpc import RpcChain as Rpc
+
+    return Rpc(
+        chosen.url.split(","),
+        confirmations=chosen.confirmations,
+        poll_s=chosen.poll_s,
+        timeout_s=chosen.timeout_s,
+    )
+
+
+def open_store(settings: Settings, folder: Path, *, owner: str) -> ContentStore:
+    """A content store: packs in `folder`, or a Kubo daemon whose pins carry `owner`."""
+    chosen = settings.store
+    if isinstance(chosen, EmbeddedStore):
+        from registry.storage.embedded import EmbeddedStore as Store
+
+        return Store(folder)
+    from registry.storage.kubo import KuboStore as Kubo
+
+    return Kubo(chosen.api, token_file=chosen.token_file, timeout_s=chosen.timeout_s, owner=owner)
+
+
+def open_databases(settings: Settings, home: Home) -> Databases:
+    """Index and primary database."""
+    chosen = settings.database
+    if not isinstance(chosen, Postgresql):
+        return Databases(open_database(sqlite_url(home.index)), open_database(sqlite_url(home.pool)))
+    if chosen.dsn_file is None:
+        raise Malformed("database is postgresql and postgresql.dsn_file is not set")
+    dsn = read_secret(chosen.dsn_file)
+    return Databases(
+        open_database(dsn, schema=chosen.index_schema), open_database(dsn, schema=chosen.pool_schema)
+    )
+
+
+def funded(home: Home) -> list[Address]:
+    """Who has coin in the genesis of the embedded chain of this home."""
+    try:
+        return [to_address(text) for text in json.loads(_alloc(home).read_text())]
+    except FileNotFoundError:
+        return []
+
+
+def fund(home: Home, addresses: list[Address]) -> None:
+    """Say, before the first block, who has coin."""
+    write_private(_alloc(home), json.dumps(addresses) + "\n")
+
+
+def _alloc(home: Home) -> Path:
+    return home.root / "genesis.json"

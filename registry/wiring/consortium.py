@@ -1,0 +1,146 @@
+"""The development consortium that `twinledger up` creates in an empty home.
+
+One council member, three miners, one namespace `local`, one member with every member role. Each step
+looks at what is there first, so an interrupted creation is simply run again.
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from registry.chain.base import ChainLink
+from registry.chain.deploy import FeeSettings, StorageSettings, deploy
+from registry.chain.deploy import Settings as DeploySettings
+from registry.chain.deployment import Deployment, deployment_json, parse_deployment
+from registry.chain.encoding import encode_call
+from registry.chain.gateway import Contracts
+from registry.chain.sender import Sender
+from registry.config import Fees, Home, Settings, Storage
+from registry.core.canonical import strict_json
+from registry.core.ids import Address, Role
+from registry.core.signing import KeySigner
+from registry.keystore import create_development_keystore, open_keystore, write_private
+from registry.wiring.backends import fund, funded
+
+MINERS = 3
+NAMESPACE = "local"
+MEMBER_ROLES = (
+    Role.SUBMITTER
+    | Role.SPONSOR
+    | Role.DEVICE
+    | Role.AGGREGATOR
+    | Role.VALIDATOR
+    | Role.HOST
+    | Role.OPERATOR
+    | Role.AUDITOR
+    | Role.WITNESS
+    | Role.GATEWAY
+)
+_ESCROW = 10**24
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """The keys of a development consortium."""
+
+    council: KeySigner
+    member: KeySigner
+    gateway: KeySigner
+    miners: tuple[KeySigner, ...]
+
+    @property
+    def addresses(self) -> list[Address]:
+        """All of them."""
+        return [key.address for key in (self.council, self.member, self.gateway, *self.miners)]
+
+
+def make_keys(home: Home) -> Keys:
+    """Open the development keys, making those that are missing; they are funded before the first block."""
+    keys = Keys(
+        council=_key(home.keys / "council.json"),
+        member=_key(home.keys / "development.json"),
+        gateway=_key(home.keys / "gateway.json"),
+        miners=tuple(_key(home.keys / f"miner-{n}.json") for n in range(1, MINERS + 1)),
+    )
+    if not funded(home):
+        fund(home, keys.addresses)
+    return keys
+
+
+def create_consortium(home: Home, settings: Settings, link: ChainLink, keys: Keys) -> Deployment:
+    """Deploy, admit and fund, as far as it is not done yet; HOME/deployment.json is written last but one."""
+    if home.deployment.exists():
+        deployment = read_deployment(home.deployment)
+    else:
+        deployment = deploy(link, keys.council, deploy_settings(settings), [keys.council.address], 1)
+        write_private(home.deployment, _json(deployment))
+    _populate(Contracts(link, deployment), settings, keys)
+    return deployment
+
+
+def read_deployment(path: Path) -> Deployment:
+    """The deployment in a file."""
+    return parse_deployment(strict_json(path.read_bytes()))
+
+
+def deploy_settings(settings: Settings) -> DeploySettings:
+    """Constructor values from the settings' sections `fees` and `storage`."""
+    return DeploySettings(fees=_fees(settings.fees), storage=_storage(settings.storage))
+
+
+def _populate(contracts: Contracts, settings: Settings, keys: Keys) -> None:
+    sender = Sender(contracts.link, keys.council)
+    wanted = [
+        (keys.member.address, NAMESPACE, MEMBER_ROLES),
+        (keys.gateway.address, NAMESPACE, Role.GATEWAY | Role.WITNESS),
+        *((miner.address, NAMESPACE, Role.MINER) for miner in keys.miners),
+    ]
+    for address, namespace, roles in wanted:
+        if not contracts.account(address).roles:
+            _propose(sender, contracts, "Consortium", "admit", [address, namespace, int(roles)])
+    if not contracts.read("StorageMarket", "roster")[1]:
+        miners = [miner.address for miner in keys.miners]
+        prices = [settings.storage.price] * len(miners)
+        _propose(sender, contracts, "StorageMarket", "setPrices", [miners, prices])
+    if not contracts.account(keys.member.address).balance:
+        payload = encode_call("TwinRegistry", "deposit", [keys.member.address])
+        Sender(contracts.link, keys.member).send(contracts.address("TwinRegistry"), payload, _ESCROW)
+
+
+def _propose(sender: Sender, contracts: Contracts, target: str, function: str, args: list[object]) -> None:
+    call = encode_call(target, function, args)
+    payload = encode_call(
+        "Consortium", "propose", [contracts.address(target), call, "development consortium"]
+    )
+    sender.send(contracts.address("Consortium"), payload)
+
+
+def _key(path: Path) -> KeySigner:
+    return open_keystore(path) if path.exists() else create_development_keystore(path)
+
+
+def _json(deployment: Deployment) -> str:
+    return json.dumps(deployment_json(deployment), indent=2) + "\n"
+
+
+def _fees(fees: Fees) -> FeeSettings:
+    return FeeSettings(
+        slots_per_epoch=fees.slots_per_epoch,
+        slot_s=fees.slot_s,
+        eta=fees.eta,
+        run_cap=fees.run_cap,
+        eps=fees.eps,
+        g_h=fees.g_h,
+        g_l=fees.g_l,
+        tau0_h=fees.tau0_h,
+        tau0_l=fees.tau0_l,
+        slot_bytes=fees.slot_bytes,
+        turn_slots=fees.turn_slots,
+        grace_slots=fees.grace_slots,
+        post_slots=fees.post_slots,
+        max_item_bytes=fees.max_item_bytes,
+    )
+
+
+def _storage(storage: Storage) -> StorageSettings:
+    return StorageSettings(audit_slots=storage.audit_slots, retention_epochs=storage.retention_epochs)

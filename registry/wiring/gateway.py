@@ -1,0 +1,86 @@
+"""A gateway put together from its settings: chain, store, databases, logs, service."""
+
+import threading
+from dataclasses import dataclass
+
+from registry.chain.base import ChainLink
+from registry.chain.deployment import Deployment
+from registry.chain.gateway import Contracts
+from registry.config import Home, Settings
+from registry.core.access import WINDOW_S
+from registry.core.ids import Address
+from registry.index import Index, Projection
+from registry.pool import Pool, Requests, Uploads
+from registry.service import Journal, Parts, Service
+from registry.storage.base import ContentStore
+from registry.wiring.backends import Databases, open_databases, open_store
+from registry.wiring.logs import LogKeeper, Logs, open_logs
+
+
+@dataclass(frozen=True, slots=True)
+class Gateway:
+    """Everything one gateway runs on; close it in the end."""
+
+    service: Service
+    pool: Pool
+    store: ContentStore
+    contracts: Contracts
+    logs: Logs
+    keeper: LogKeeper
+    databases: Databases
+    stop: threading.Event
+    threads: list[threading.Thread]
+
+    def start(self) -> None:
+        """Catch up with the chain, then follow it and publish the logs."""
+        self.service.start()
+        self.logs.gateway.started(software="twinledger", chain_log=self.logs.chain.origin)
+        self.keeper.keep()
+        thread = threading.Thread(target=self.keeper.run, args=(self.stop,), name="logs", daemon=True)
+        thread.start()
+        self.threads.append(thread)
+
+    def close(self) -> None:
+        """Stop in order: requests first, then what they rest on."""
+        self.stop.set()
+        self.service.close()
+        for thread in self.threads:
+            thread.join(timeout=10)
+        self.logs.gateway.stopped(reason="shut down")
+        self.keeper.keep()
+        self.logs.close()
+        self.databases.close()
+        self.store.close()
+
+
+def open_gateway(
+    home: Home, settings: Settings, link: ChainLink, deployment: Deployment, address: Address
+) -> Gateway:
+    """Open what the settings name; `address` is the gateway's own account."""
+    contracts = Contracts(link, deployment)
+    databases = open_databases(settings, home)
+    store = open_store(settings, home.store, owner="gateway")
+    logs = open_logs(home, settings, contracts, address)
+    pool = Pool(databases.primary)
+    parts = Parts(
+        contracts=contracts,
+        projection=Projection(databases.index),
+        index=Index(databases.index),
+        pool=pool,
+        requests=Requests(databases.primary, nonce_window_s=WINDOW_S),
+        uploads=Uploads(databases.primary),
+        store=store,
+        journal=Journal(logs.gateway),
+        settings=settings,
+    )
+    return Gateway(
+        service=Service(parts),
+        pool=pool,
+        store=store,
+        contracts=contracts,
+        logs=logs,
+        keeper=LogKeeper(logs, contracts, settings),
+        databases=databases,
+        stop=threading.Event(),
+        threads=[],
+    )

@@ -1,0 +1,117 @@
+"""The two logs of a gateway: opened, fed from the chain, published once a second."""
+
+import logging
+import secrets
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from registry.audit.chainlog import ChainEvent, ChainLog, origin_of
+from registry.audit.gatewaylog import GatewayLog
+from registry.audit.logstore import LogStore
+from registry.audit.openings import OpeningStore
+from registry.audit.publisher import publish_once
+from registry.chain.events import Event
+from registry.chain.gateway import Contracts
+from registry.config import Home, Settings
+from registry.core.ids import Address
+from registry.core.note import NoteSigner
+from registry.errors import Malformed, RegistryError
+from registry.keystore import write_private
+
+_log = logging.getLogger("registry.logs")
+_RUN = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Logs:
+    """The chain log, which any gateway can rebuild, and the gateway log, which nobody can."""
+
+    chain: LogStore
+    chain_feed: ChainLog
+    gateway: GatewayLog
+
+    def close(self) -> None:
+        """Everything acknowledged is on disk already."""
+        self.chain.close()
+        self.gateway.log.close()
+        self.gateway.openings.close()
+
+
+def open_logs(home: Home, settings: Settings, contracts: Contracts, gateway: Address) -> Logs:
+    """Open both logs under HOME/log with the gateway's log key."""
+    home.log.mkdir(mode=0o700, parents=True, exist_ok=True)
+    secret = log_secret(settings.gateway.log_key_file or home.keys / "log.ed25519")
+    chain_origin = origin_of(contracts.domain.chain_id, contracts.domain.contract)
+    gateway_origin = settings.log.origin or f"gateway/{contracts.domain.chain_id}/{gateway}"
+    chain = LogStore(home.log / "chain.db", NoteSigner(chain_origin, secret), _now)
+    own = LogStore(home.log / "gateway.db", NoteSigner(gateway_origin, secret), _now)
+    openings = OpeningStore(home.log / "openings.db")
+    return Logs(
+        chain=chain,
+        chain_feed=ChainLog(chain, lambda: chain.entry(len(chain) - 1) if len(chain) else None),
+        gateway=GatewayLog(own, openings, clock=_now, salt=lambda: secrets.token_bytes(32)),
+    )
+
+
+def log_secret(path: Path) -> bytes:
+    """The 32 secret bytes of the logs' Ed25519 key, made at the first start."""
+    if not path.exists():
+        write_private(path, secrets.token_hex(32) + "\n")
+    try:
+        secret = bytes.fromhex(path.read_text().strip())
+    except (OSError, ValueError) as e:
+        raise Malformed(f"the log key {path} cannot be read: {e}", hint="restore it from its backup") from e
+    if len(secret) != 32:
+        raise Malformed(
+            f"the log key {path} has {len(secret)} bytes, not 32", hint="restore it from its backup"
+        )
+    return secret
+
+
+class LogKeeper:
+    """Feeds final chain events into the chain log, and publishes both logs."""
+
+    def __init__(self, logs: Logs, contracts: Contracts, settings: Settings) -> None:
+        self._logs = logs
+        self._contracts = contracts
+        self._period_s = settings.log.checkpoint_s
+        self._witnessed: dict[str, int] = {}
+
+    def run(self, stop: threading.Event) -> None:
+        """Keep both logs fresh until told to stop."""
+        while not stop.wait(self._period_s):
+            try:
+                self.keep()
+            except RegistryError as e:
+                _log.warning("the logs wait: %s", e)
+
+    def keep(self) -> None:
+        """Take in what became final, then publish."""
+        self.feed()
+        for log in (self._logs.chain, self._logs.gateway.log):
+            publish_once(log, [], self._witnessed)
+
+    def feed(self) -> None:
+        """Append every final event that the chain log lacks."""
+        link = self._contracts.link
+        final = link.head().number - link.confirmations
+        first = max(self._contracts.deployment.start_block, self._logs.chain_feed.last_place[0])
+        while first <= final:
+            last = min(final, first + _RUN - 1)
+            events = self._contracts.events(first, last)
+            times = {number: link.block(number).time for number in {e.log.block_number for e in events}}
+            self._logs.chain_feed.extend(
+                _chain_event(event, times[event.log.block_number]) for event in events
+            )
+            first = last + 1
+
+
+def _chain_event(event: Event, time_: int) -> ChainEvent:
+    log = event.log
+    return ChainEvent(event.contract, event.name, event.args, log.block_number, time_, log.tx_hash, log.index)
+
+
+def _now() -> int:
+    return int(time.time())

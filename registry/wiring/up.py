@@ -1,0 +1,118 @@
+"""`twinledger up`: chain, store, three miners and the API in one process.
+
+A single-trust deployment: good for a laptop and a lab. Whoever runs it could rewrite its chain.
+"""
+
+import json
+import logging
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+
+from miners.node import LocalSource, MinerNode
+from registry.chain.deployment import Deployment, contracts_json
+from registry.config import Home, Settings, is_loopback
+from registry.core.ids import hex32
+from registry.errors import Conflict
+from registry.keystore import write_private
+from registry.storage.embedded import EmbeddedStore
+from registry.wiring.backends import open_chain
+from registry.wiring.consortium import Keys, create_consortium, make_keys
+from registry.wiring.gateway import Gateway, open_gateway
+
+_log = logging.getLogger("registry.up")
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A whole installation that runs in this process."""
+
+    gateway: Gateway
+    listener: socket.socket
+    url: str
+    keys: Keys
+
+
+@contextmanager
+def running(home: Home, settings: Settings) -> Iterator[Running]:
+    """Create or continue the home, start everything behind the API, and stop it in the end."""
+    _refuse_open_development(settings)
+    home.make()
+    with ExitStack() as stack:
+        listener = stack.enter_context(bind(settings.api.host, settings.api.port))
+        keys = make_keys(home)
+        link = open_chain(settings, home)
+        stack.callback(link.close)
+        deployment = create_consortium(home, settings, link, keys)
+        gateway = open_gateway(home, settings, link, deployment, keys.gateway.address)
+        stack.callback(gateway.close)
+        gateway.start()
+        _start_miners(home, gateway, keys, stack)
+        url = f"http://{_shown(settings.api.host)}:{listener.getsockname()[1]}"
+        write_client_files(home, deployment, gateway, url)
+        yield Running(gateway, listener, url, keys)
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """A listening socket; Conflict when the port is taken."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+        listener.listen(512)
+    except OSError as e:
+        listener.close()
+        raise Conflict(
+            f"{host}:{port} cannot be listened on: {e.strerror}",
+            hint=f"another service may run: try --port {port + 1 if port else 8421}",
+        ) from e
+    return listener
+
+
+def write_client_files(home: Home, deployment: Deployment, gateway: Gateway, url: str) -> None:
+    """Write what `Client()` and an auditor need: client.toml and trust.json."""
+    chain_id, registry = deployment.chain_id, deployment.address("TwinRegistry")
+    write_private(
+        home.client,
+        f'url = "{url}"\nkey = "development"\nchain_id = {chain_id}\nregistry = "{registry}"\n',
+    )
+    logs = gateway.logs
+    trust = {
+        "schema": "twinledger/trust/1",
+        "chain_id": chain_id,
+        "genesis_hash": hex32(deployment.genesis_hash),
+        "contracts": contracts_json(deployment.contracts),
+        "sealers": None,
+        "council_head": None,
+        "logs": [{"origin": log.origin, "key": log.verifier_key} for log in (logs.chain, logs.gateway.log)],
+        "witnesses": [],
+        "quorum": 0,
+    }
+    write_private(home.trust, json.dumps(trust, indent=2) + "\n")
+
+
+def _start_miners(home: Home, gateway: Gateway, keys: Keys, stack: ExitStack) -> None:
+    stop = threading.Event()
+    for number, signer in enumerate(keys.miners, 1):
+        store = EmbeddedStore(home.miner_store(number))
+        stack.callback(store.close)
+        node = MinerNode(gateway.contracts, signer, store, LocalSource(gateway.pool, gateway.store))
+        thread = threading.Thread(target=node.run, args=(stop,), name=f"miner-{number}", daemon=True)
+        thread.start()
+        stack.callback(thread.join, 30)
+    stack.callback(stop.set)
+
+
+def _refuse_open_development(settings: Settings) -> None:
+    if not is_loopback(settings.api.host):
+        raise Conflict(
+            f"`up` uses development keys without a passphrase and must not listen on {settings.api.host}",
+            hint="use --host 127.0.0.1, or build a real network: docs/network.md",
+        )
+
+
+def _shown(host: str) -> str:
+    return f"[{host}]" if ":" in host else host

@@ -6,7 +6,7 @@
     scripts/compile_contracts.py --solc     print the compiler that would be used
 
 Each contract is compiled with only the sources it imports: the optimizer numbers what it sees, so a
-neighbour's edit could otherwise change bytecode. Sources go in as text, so any build of solc gets the same input.
+neighbour's edit could otherwise change bytecode. Sources go in as text: any build of solc gets the same.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ from pathlib import Path
 from typing import Any
 
 import solcx
-from solcx.install import get_executable
 from solcx.exceptions import SolcError, SolcNotInstalled
+from solcx.install import get_executable
 
 ROOT = Path(__file__).resolve().parent.parent
 NPM = ROOT / "scripts" / "devnet" / "solc"
@@ -47,7 +47,7 @@ IMPORT = re.compile(r"""\bimport\s+(?:[^"';]*?\bfrom\s+)?["']([^"']+)["']""")
 
 
 def resolve_solc() -> Path:
-    """The pinned compiler: $TWINLEDGER_SOLC, a native one, one that py-solc-x installed, or the npm package."""
+    """The pinned compiler: $TWINLEDGER_SOLC, a native one, py-solc-x's, or the npm package."""
     if given := os.environ.get("TWINLEDGER_SOLC"):
         return Path(given)
     native = shutil.which("solc")
@@ -82,7 +82,9 @@ def gather(entry: Path) -> dict[str, str]:
             continue
         sources[name] = (entry.parent / name).read_text("utf-8")
         folder = posixpath.dirname(name)
-        waiting += [posixpath.normpath(posixpath.join(folder, path)) for path in IMPORT.findall(sources[name])]
+        waiting += [
+            posixpath.normpath(posixpath.join(folder, path)) for path in IMPORT.findall(sources[name])
+        ]
     return dict(sorted(sources.items()))
 
 
@@ -124,7 +126,9 @@ def compile_contract(entry: Path, solc: Path) -> str | None:
 
 def is_current(entry: Path, artifact: Path) -> bool:
     """Whether the committed artifact came from exactly these sources and settings."""
-    return artifact.exists() and json.loads(artifact.read_text("utf-8"))["source_hash"] == source_hash(gather(entry))
+    return artifact.exists() and json.loads(artifact.read_text("utf-8"))["source_hash"] == source_hash(
+        gather(entry)
+    )
 
 
 def contracts() -> list[tuple[Path, Path]]:
@@ -139,7 +143,9 @@ def contracts() -> list[tuple[Path, Path]]:
 
 def main() -> int:
     """Compile what changed, or with --check compare everything; 1 when an artifact is stale."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--check", action="store_true", help="recompile everything, write nothing, compare")
     parser.add_argument("--solc", action="store_true", help="print the compiler that would be used")
     parser.add_argument("names", nargs="*", help="only these contracts")

@@ -11,15 +11,19 @@ abstract contract Escrow is IFeeMarket {
     // No sum of deposits can pass this, so a tax always fits the 96 bits it is kept in.
     uint256 private constant ESCROW_LIMIT = type(uint96).max;
 
+    /// @dev taxes: epoch 32 | tax 96 for odd epochs in the high half, for even ones in the low half.
+    struct Line {
+        Enrolment enrolment;
+        uint256 taxes;
+    }
+
     address public immutable override consortium;
     address public override storageMarket;
 
     OpenEpoch internal _open;
     mapping(address => Account) internal _accounts;
-    mapping(uint32 => Enrolment) private _enrolments;
+    mapping(uint32 => Line) private _roll;
     mapping(uint64 => uint32) private _representative; // namespace -> enrolment of its account
-    // enrolment -> (epoch 32 | tax 96) for odd epochs, the same for even ones below
-    mapping(uint32 => uint256) private _taxes;
     uint32 public override enrolmentCount;
     uint32 private _joining;
     uint32 private _leaving;
@@ -82,7 +86,7 @@ abstract contract Escrow is IFeeMarket {
         Account storage own = _accounts[account_];
         bool submits = roles & ROLE_SUBMITTER != 0;
         uint32 index = _representative[own.namespaceId];
-        if (index != 0 && _enrolments[index].account == account_ && (!submits || own.namespaceId != namespaceId)) {
+        if (index != 0 && _roll[index].enrolment.account == account_ && (!submits || own.namespaceId != namespaceId)) {
             _representative[own.namespaceId] = 0;
             _leave(index);
         }
@@ -102,13 +106,13 @@ abstract contract Escrow is IFeeMarket {
             ++_open.accounts;
         }
         index = ++enrolmentCount;
-        _enrolments[index] = Enrolment(account_, first, FOREVER);
+        _roll[index].enrolment = Enrolment(account_, first, FOREVER);
         emit Enrolled(index, account_, namespaceId, first);
         if (!_open.everSealed) _termsChanged();
     }
 
     function _leave(uint32 index) private {
-        Enrolment storage entry = _enrolments[index];
+        Enrolment storage entry = _roll[index].enrolment;
         uint48 epoch = uint48(_open.epoch);
         if (_open.everSealed && entry.first <= epoch) {
             entry.last = epoch;
@@ -145,22 +149,27 @@ abstract contract Escrow is IFeeMarket {
             if (!_isActive(index, epoch)) return false;
             payer.enrolment = index;
         }
-        uint256 shift = (epoch & 1) * 128;
-        uint256 word = _taxes[index];
-        uint256 half = uint128(word >> shift);
-        uint256 sum = (half >> 96 == uint32(epoch) ? uint96(half) : 0) + tax;
-        _taxes[index] = (word & ~(uint256(type(uint128).max) << shift)) | ((uint256(uint32(epoch)) << 96 | sum) << shift);
+        Line storage line = _roll[index];
+        unchecked {
+            uint256 shift = (epoch & 1) << 7;
+            uint256 word = line.taxes;
+            uint256 half = uint128(word >> shift);
+            uint256 sum = (half >> 96 == uint32(epoch) ? uint96(half) : 0) + tax;
+            uint256 others = word & ~(uint256(type(uint128).max) << shift);
+            line.taxes = others | ((uint256(uint32(epoch)) << 96 | sum) << shift);
+        }
         return true;
     }
 
     function _isActive(uint32 index, uint64 epoch) internal view returns (bool) {
-        Enrolment memory entry = _enrolments[index];
-        return entry.account != address(0) && entry.first <= epoch && epoch <= entry.last;
+        Enrolment storage entry = _roll[index].enrolment;
+        // Index 0 is nobody: its last epoch is 0 and its first too, so it must be named.
+        return index != 0 && entry.first <= epoch && epoch <= entry.last;
     }
 
     /// @inheritdoc IFeeMarket
     function taxOf(uint32 index, uint64 epoch) public view override returns (uint256) {
-        uint256 half = uint128(_taxes[index] >> (epoch & 1) * 128);
+        uint256 half = uint128(_roll[index].taxes >> (epoch & 1) * 128);
         return half >> 96 == uint32(epoch) ? uint96(half) : 0;
     }
 
@@ -171,7 +180,7 @@ abstract contract Escrow is IFeeMarket {
 
     /// @inheritdoc IFeeMarket
     function enrolment(uint32 index) public view override returns (Enrolment memory) {
-        return _enrolments[index];
+        return _roll[index].enrolment;
     }
 
     /// @inheritdoc IFeeMarket

@@ -94,7 +94,7 @@ abstract contract FeeMarket is Escrow {
     }
 
     /// @dev Charges one item, or says why it cannot be taken and touches nothing.
-    function _charge(Batch memory batch, address submitter, bool priority, uint64 size, uint128 maxPrice)
+    function _charge(Batch memory batch, Account storage payer, bool priority, uint64 size, uint128 maxPrice)
         internal
         returns (ITwinRegistry.Why, uint128 fee, uint128 tax)
     {
@@ -106,9 +106,9 @@ abstract contract FeeMarket is Escrow {
             if (maxPrice < rho + rate) return (ITwinRegistry.Why.PriceTooLow, 0, 0);
             if (batch.budget <= 0) return (ITwinRegistry.Why.NoCapacity, 0, 0);
             (fee, tax) = (rho * size, rate * size);
-            Account storage payer = _accounts[submitter];
-            if (payer.balance < fee + tax) return (ITwinRegistry.Why.InsufficientBalance, 0, 0);
-            payer.balance -= fee + tax;
+            uint128 balance = payer.balance;
+            if (balance < fee + tax) return (ITwinRegistry.Why.InsufficientBalance, 0, 0);
+            payer.balance = balance - fee - tax;
             if (tax > 0 && !_accrue(payer, batch.epoch, tax)) batch.outsideTax += tax;
             batch.fee += fee;
             batch.tax += tax;

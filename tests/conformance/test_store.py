@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -19,8 +20,16 @@ from registry.storage.dagpb import FILE, NodeLink, UnixFs, encode_node, encode_u
 from registry.storage.embedded import EmbeddedStore
 from registry.storage.unixfs import file_link, import_file, weights_root
 
-KUBO = [a for a in os.environ.get("TWINLEDGER_KUBO_API", "").split(",") if a]
+KUBO = [
+    address
+    for name in ("TWINLEDGER_KUBO_API", "TWINLEDGER_KUBO_API_2")
+    for address in os.environ.get(name, "").split(",")
+    if address
+]
+TOKEN = os.environ.get("TWINLEDGER_KUBO_TOKEN_FILE")
 MIB = 1 << 20
+# Where another test has imported ipfshttpclient first, its sessions warn of urllib3 3; the project pins 2.
+pytestmark = pytest.mark.filterwarnings("ignore:The 'strict' parameter:FutureWarning")
 
 
 def _kubo_marks() -> list[pytest.MarkDecorator]:
@@ -46,7 +55,7 @@ def new_store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callab
                     pytest.skip(f"kubo: {made} daemons are needed, TWINLEDGER_KUBO_API names {len(KUBO)}")
                 from registry.storage.kubo import KuboStore
 
-                store = KuboStore(KUBO[made - 1])
+                store = KuboStore(KUBO[made - 1], token_file=Path(TOKEN) if TOKEN else None)
             stack.callback(store.close)
             return store
 
@@ -61,6 +70,10 @@ def store(new_store: Callable[[], ContentStore]) -> ContentStore:
 def fresh(size: int) -> bytes:
     """Bytes that no store has seen, whatever ran before on a daemon that lives on."""
     return random.Random(os.urandom(16)).randbytes(size)
+
+
+def keep(blocks: list[tuple[Cid, bytes]], cid: Cid, block: bytes) -> None:
+    blocks.append((cid, block))
 
 
 def read(store: ContentStore, cid: Cid, offset: int = 0, length: int | None = None) -> bytes:
@@ -281,7 +294,7 @@ def test_threads_put_read_pin_and_collect_at_once(store: ContentStore) -> None:
         for _ in range(6):
             content = dice.randbytes(dice.choice([10, 1000, MIB + 3]))
             blocks: list[tuple[Cid, bytes]] = []
-            root = import_file([content], lambda cid, block, to=blocks: to.append((cid, block)))
+            root = import_file([content], partial(keep, blocks))
             store.pin_all([store.put([content]).cid], f"owner-{seed}") if seed % 2 else store.put([content])
             store.put_car(write_car((root.cid,), blocks))
             store.pin(root.cid, f"owner-{seed}")

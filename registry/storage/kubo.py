@@ -1,0 +1,252 @@
+"""The content store of a real Kubo daemon, which is not believed either.
+
+Files are chunked here and uploaded as CARs; blocks are fetched one by one and hashed here. Owners' pins and
+the leases of fresh content are small directories of our own, each pinned recursively under a name: many
+owners can then pin one CID, and no pin that somebody else made is ever touched.
+
+    twinledger:pin:CID:OWNER          links to CID
+    twinledger:lease:UNIX-SECONDS     links to what an import stored; `collect` removes it when it is old
+"""
+
+import time
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Self
+
+from registry.core.cid import DAG_PB, Cid
+from registry.errors import Malformed, NotFound
+from registry.storage.base import CarResult, Collected, Link, Pin, Stored
+from registry.storage.car import read_header, write_car
+from registry.storage.dagpb import DIRECTORY, NodeLink, UnixFs, encode_node, encode_unixfs
+from registry.storage.inuse import InUse
+from registry.storage.kubo_rpc import Daemon
+from registry.storage.reader import describe, is_whole, read, verify_block, walk
+from registry.storage.spool import Spool
+from registry.storage.turns import Turns
+from registry.storage.unixfs import directory, import_file
+
+_PIN, _LEASE = "twinledger:pin:", "twinledger:lease:"
+_OWNER_BYTES = 150  # Kubo takes pin names of at most 255 bytes
+_LINKS = 5000  # of a handle; keeps its block far below 2 MiB
+_TRIES = 3
+
+
+class KuboStore:
+    """A ContentStore in a Kubo daemon (0.39 to 0.44), reached by its RPC address."""
+
+    def __init__(
+        self,
+        api: str,
+        *,
+        token_file: Path | None = None,
+        timeout_s: float = 120.0,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._daemon = Daemon(api, token_file, timeout_s)
+        self._clock = clock
+        self._in_use = InUse()
+        self._turns = Turns()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def check(self) -> str:
+        """The daemon's version, or StoreUnavailable with the reason."""
+        return self._daemon.version()
+
+    def put(self, chunks: Iterable[bytes]) -> Stored:
+        """Chunk a file here, upload it as a CAR; durable as far as the daemon's datastore is."""
+        with Spool() as spool:
+            stored = import_file(chunks, spool.add)
+            self._upload(spool)
+        return stored
+
+    def put_directory(self, entries: Mapping[str, Link]) -> Link:
+        """Store the directory of held entries."""
+        with Spool() as spool:
+            stored = directory(entries, spool.add)
+            for path, link in entries.items():
+                if self.block_size(link.cid) is None:
+                    raise NotFound(f"{path!r} ({link.cid}) is not held by {self._daemon.api}")
+            self._upload(spool)
+        return stored
+
+    def put_car(self, chunks: Iterable[bytes]) -> CarResult:
+        """Store every block of a CARv1 after all of them were hashed."""
+        with Spool() as spool:
+            roots, frames = read_header(chunks)
+            count = 0
+            for frame in frames:
+                spool.add(frame.cid, frame.block)
+                count += 1
+            if count:
+                self._upload(spool)
+        return CarResult(roots, count)
+
+    def stat(self, cid: Cid) -> Link:
+        """The sizes of a held file or directory."""
+        return describe(self, cid)
+
+    def get(self, cid: Cid, offset: int = 0, length: int | None = None) -> Iterator[bytes]:
+        """The bytes of a file or of a range; NotFound at once, not at the first byte."""
+        if self.block_size(cid) is None:
+            raise self._not_found(cid)
+        return self._read(cid, offset, length)
+
+    def _read(self, cid: Cid, offset: int, length: int | None) -> Iterator[bytes]:
+        with self._in_use.hold(cid):
+            yield from read(self.block, cid, offset, length)
+
+    def block(self, cid: Cid) -> bytes:
+        """The verified bytes of one block; VerificationFailed names the daemon."""
+        block = self._daemon.block(cid)
+        verify_block(cid, block, f"the Kubo daemon at {self._daemon.api}")
+        return block
+
+    def block_size(self, cid: Cid) -> int | None:
+        """The length of a held block, None when it is not held."""
+        return self._daemon.block_size(cid)
+
+    def has(self, cid: Cid) -> bool:
+        """Whether the whole DAG is held by the daemon itself; the swarm is not asked."""
+        return is_whole(self, cid)
+
+    def pull(self, cid: Cid) -> None:
+        """Fetch a DAG from other daemons of the swarm; a lease keeps it."""
+        with self._turns.shared():
+            # The content cannot be collected while its own fetching pins it; the lease then takes over.
+            handle = _Handle.lease((cid,))
+            self._daemon.put_block(handle.cid, handle.block)
+            self._daemon.fetch(handle.cid, self._lease_name())
+
+    def pin(self, cid: Cid, owner: str) -> None:
+        """Keep the DAG for this owner."""
+        self.pin_all((cid,), owner)
+
+    def pin_all(self, cids: Iterable[Cid], owner: str) -> None:
+        """Keep many DAGs for this owner; all are known to be held before the first is pinned."""
+        wanted = tuple(cids)
+        if not 0 < len(owner.encode()) <= _OWNER_BYTES:
+            raise Malformed(f"the owner of a pin has 1 to {_OWNER_BYTES} bytes, got {owner!r}")
+        for cid in wanted:
+            if not self.has(cid):
+                raise self._not_found(cid)
+        with self._turns.shared():
+            for cid in wanted:
+                self._keep(_Handle.pin(cid, owner), f"{_PIN}{cid}:{owner}")
+
+    def unpin(self, cid: Cid, owner: str) -> None:
+        """End this owner's wish."""
+        self._daemon.unpin(str(_Handle.pin(cid, owner).cid))
+
+    def pins(self) -> Iterator[Pin]:
+        """Every pin that an owner made through TwinLedger, in order of CID and owner."""
+        names = (p.name.removeprefix(_PIN) for p in self._daemon.pins() if p.name.startswith(_PIN))
+        split = (name.partition(":") for name in names)
+        return iter(sorted(Pin(Cid.parse(cid), owner) for cid, _, owner in split))
+
+    def export(self, cid: Cid) -> Iterator[bytes]:
+        """The whole DAG as a CARv1, each block hashed here."""
+        if not self.has(cid):
+            raise self._not_found(cid)
+        return self._export(cid)
+
+    def _export(self, cid: Cid) -> Iterator[bytes]:
+        with self._in_use.hold(cid):
+            yield from write_car((cid,), walk(self.block, cid))
+
+    def collect(self, older_than: float) -> Collected:
+        """End leases older than so many seconds and let the daemon drop what no pin reaches.
+
+        Pins and leases that others made in the same daemon are left alone; so is what is being read here.
+        """
+        with self._turns.alone(), self._in_use.gate():
+            self._end_leases(self._clock() - older_than, self._renew_reads())
+            before = self._daemon.repo_size()
+            blocks = self._daemon.collect_garbage()
+            return Collected(blocks, max(0, before - self._daemon.repo_size()))
+
+    def _renew_reads(self) -> set[str]:
+        """Leases for what is being read, so that they outlive this collection."""
+        renewed = set()
+        for cid in self._in_use.roots():
+            handle = _Handle.lease((cid,))
+            with suppress(NotFound):
+                self._keep(handle, self._lease_name())
+                renewed.add(str(handle.cid))
+        return renewed
+
+    def _end_leases(self, cutoff: float, renewed: set[str]) -> None:
+        for pin in self._daemon.pins():
+            begun = _lease_time(pin.name)
+            if begun is not None and begun < cutoff and pin.cid not in renewed:
+                self._daemon.unpin(pin.cid)
+
+    def close(self) -> None:
+        """Close the connections; the daemon goes on."""
+        self._daemon.close()
+
+    def _upload(self, spool: Spool) -> None:
+        """Hand over a CAR and lease it; a collection by the daemon itself may come between, so try again."""
+        tops = spool.tops
+        handles = [_Handle.lease(tops[at : at + _LINKS]) for at in range(0, len(tops), _LINKS)]
+        spool.flush()
+        with self._turns.shared():
+            for _ in range(_TRIES):
+                self._daemon.import_car(spool.path, spool.blocks)
+                with suppress(NotFound):
+                    for handle in handles:
+                        self._keep(handle, self._lease_name())
+                    return
+            # Not whole even so: a part of a DAG was uploaded, and its blocks are leased one by one.
+            self._daemon.pin_blocks(spool.cids, self._lease_name())
+
+    def _keep(self, handle: "_Handle", name: str) -> None:
+        self._daemon.put_block(handle.cid, handle.block)
+        # Asked first: a recursive pin of what is not whole would wait for the swarm, offline or not.
+        if not self._daemon.is_whole(handle.cid):
+            raise NotFound(f"not all that {name} links to is held by the Kubo daemon at {self._daemon.api}")
+        self._daemon.pin(handle.cid, name)
+
+    def _lease_name(self) -> str:
+        return f"{_LEASE}{self._clock():.3f}"
+
+    def _not_found(self, cid: Cid) -> NotFound:
+        return NotFound(f"{cid} is not wholly held by the Kubo daemon at {self._daemon.api}", cid=str(cid))
+
+
+def _lease_time(name: str) -> float | None:
+    try:
+        return float(name.removeprefix(_LEASE)) if name.startswith(_LEASE) else None
+    except ValueError:
+        return None  # somebody else's name
+
+
+@dataclass(frozen=True, slots=True)
+class _Handle:
+    """A directory of ours whose recursive pin keeps what it links to."""
+
+    cid: Cid
+    block: bytes
+
+    @classmethod
+    def pin(cls, cid: Cid, owner: str) -> "_Handle":
+        return cls._linking((cid,), f"{_PIN}{owner}")
+
+    @classmethod
+    def lease(cls, cids: Iterable[Cid]) -> "_Handle":
+        # Each lease is another block, else the end of one would be the end of a younger one.
+        return cls._linking(cids, f"{_LEASE}{uuid.uuid4().hex}")
+
+    @classmethod
+    def _linking(cls, cids: Iterable[Cid], label: str) -> "_Handle":
+        links = tuple(NodeLink(cid.raw, f"{label}:{i}".encode(), 0) for i, cid in enumerate(cids))
+        block = encode_node(links, encode_unixfs(UnixFs(DIRECTORY)))
+        return cls(Cid(DAG_PB, sha256(block).digest()), block)

@@ -7,7 +7,6 @@ others approve; a deployer outside the council leaves `connection` to be propose
 
 from collections.abc import Sequence
 from dataclasses import astuple, dataclass, field
-from importlib.resources import files
 from types import MappingProxyType
 
 from registry.chain.base import ChainLink
@@ -69,8 +68,7 @@ def deploy(
     consortium = work.create("Consortium", list(council), threshold, settings.predecessor)
     registry = work.create("TwinRegistry", consortium, astuple(settings.fees))
     work.create("StorageMarket", consortium, registry, *astuple(settings.storage))
-    if (files("contracts") / "artifacts/RewardPool.json").is_file():
-        work.create("RewardPool", consortium)
+    work.create("RewardPool", consortium)
     work.create("AuditAnchor", consortium)
     made = Deployment(link.chain_id, link.genesis_hash, start_block, MappingProxyType(work.made))
     if signer.address in council:
@@ -84,8 +82,7 @@ def deploy(
 def connection(deployment: Deployment) -> bytes:
     """The call to Consortium by which its council connects the deployment's contracts."""
     names = ("TwinRegistry", "StorageMarket", "RewardPool", "AuditAnchor")
-    held = deployment.contracts
-    return encode_call("Consortium", "connect", [held[n].address if n in held else NOBODY for n in names])
+    return encode_call("Consortium", "connect", [deployment.address(name) for name in names])
 
 
 class _Work:

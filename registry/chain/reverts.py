@@ -7,7 +7,6 @@ fails on one that is missing. A name means the same in every contract that decla
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from importlib.resources import files
 from typing import Any
 
 from eth_abi.abi import decode
@@ -68,7 +67,6 @@ def error_codecs() -> Mapping[bytes, ErrorCodec]:
             tuple(canonical_type(i) for i in entry["inputs"]),
         )
         for name in NAMES
-        if (files("contracts") / f"artifacts/{name}.json").is_file()
         for entry in artifact(name).abi
         if entry["type"] == "error"
     }

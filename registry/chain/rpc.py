@@ -28,7 +28,7 @@ from registry.errors import ChainUnavailable, Conflict, FeeTooLow, Malformed, No
 
 PAGE_BLOCKS = 1000
 # JSON-RPC codes for "your request, not the execution": everything else without data is a failed execution.
-_PROTOCOL_ERRORS = range(-32700, -32599)
+_PROTOCOL_ERRORS = (-32700, -32600, -32601, -32602)
 
 
 class RpcChain:
@@ -87,6 +87,10 @@ class RpcChain:
         transaction = read_signed(raw)
         if transaction.chain_id != self.chain_id:
             raise Malformed(f"the transaction is for chain {transaction.chain_id}, this is {self.chain_id}")
+        if transaction.gas < transaction.intrinsic_gas:
+            raise Malformed(
+                f"the bytes alone cost {transaction.intrinsic_gas} gas, {transaction.gas} are given"
+            )
         tx_hash = keccak(raw)
         try:
             self._ask("eth_sendRawTransaction", _hex(raw))

@@ -11,8 +11,8 @@ from registry.core.signing import Signer, recover
 from registry.errors import Malformed
 
 _DYNAMIC_FEE = b"\x02"
-# Of each typed transaction: how many fields, and where price cap, gas and value stand.
-_TYPED = {1: (11, (2, 3, 5)), 2: (12, (3, 4, 6))}
+# Of each typed transaction: how many fields, and where the price cap stands; gas, to, value, payload follow.
+_TYPED = {1: (11, 2), 2: (12, 3)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +47,8 @@ class SignedTransaction:
     nonce: int
     sender: Address
     cost: int
+    gas: int
+    intrinsic_gas: int  # what the bytes cost before anything runs; access lists and later forks ask for more
 
 
 def read_signed(raw: bytes) -> SignedTransaction:
@@ -59,26 +61,34 @@ def read_signed(raw: bytes) -> SignedTransaction:
 
 def _read_legacy(raw: bytes) -> SignedTransaction:
     *fields, v, r, s = rlp.decode(raw)
-    nonce, price, gas, _to, value, _payload = fields
+    nonce, price, gas, to, value, payload = fields
     chain_id, parity = divmod(_number(v) - 35, 2)
     if chain_id <= 0:
         raise Malformed("the transaction names no chain (EIP-155)")
     digest = keccak(rlp.encode([*fields, chain_id, 0, 0]))
+    sender = recover(digest, _signature(r, s, parity))
     cost = _number(value) + _number(gas) * _number(price)
-    return SignedTransaction(chain_id, _number(nonce), recover(digest, _signature(r, s, parity)), cost)
+    return SignedTransaction(chain_id, _number(nonce), sender, cost, _number(gas), _intrinsic(to, payload))
 
 
 def _read_typed(raw: bytes) -> SignedTransaction:
     if not raw or raw[0] not in _TYPED:
         raise Malformed(f"transaction type {raw[:1].hex() or 'empty'} is not supported")
-    length, (price, gas, value) = _TYPED[raw[0]]
+    length, price = _TYPED[raw[0]]
     fields: list[Any] = rlp.decode(raw[1:])
     if len(fields) != length:
         raise Malformed(f"a type {raw[0]} transaction has {length} fields, got {len(fields)}")
     parity, r, s = fields[-3:]
     sender = recover(keccak(raw[:1] + rlp.encode(fields[:-3])), _signature(r, s, _number(parity)))
-    cost = _number(fields[value]) + _number(fields[gas]) * _number(fields[price])
-    return SignedTransaction(_number(fields[0]), _number(fields[1]), sender, cost)
+    cap, gas, to, value, payload = fields[price : price + 5]
+    cost = _number(value) + _number(gas) * _number(cap)
+    chain_id, nonce = _number(fields[0]), _number(fields[1])
+    return SignedTransaction(chain_id, nonce, sender, cost, _number(gas), _intrinsic(to, payload))
+
+
+def _intrinsic(to: bytes, payload: bytes) -> int:
+    zeros = payload.count(0)
+    return (21_000 if to else 53_000) + 4 * zeros + 16 * (len(payload) - zeros)
 
 
 def _signature(r: bytes, s: bytes, parity: int) -> bytes:

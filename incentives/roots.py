@@ -1,4 +1,4 @@
-"""The zero of an increasing function, which is how every first-order condition here is solved.
+"""The zero of an increasing function and the top of a smooth one: how first-order conditions are solved.
 
 >>> round(increasing_zero(lambda x: x * x - 2, 0, 2), 9)
 1.414213562
@@ -6,10 +6,13 @@
 0
 """
 
+import math
 import sys
 from collections.abc import Callable
 
 _PRECISION = 2 * sys.float_info.epsilon
+_GRID = 48
+_SHRINK = (math.sqrt(5) - 1) / 2
 
 
 def increasing_zero(f: Callable[[float], float], low: float, high: float) -> float:
@@ -36,6 +39,19 @@ def increasing_zero(f: Callable[[float], float], low: float, high: float) -> flo
         if f_best == 0 or floor > 0.5:
             return best
         step = min(1 - floor, max(floor, _interpolate(a, fa, b, fb, c, fc)))
+
+
+def best_point(f: Callable[[float], float], low: float, high: float) -> tuple[float, float]:
+    """(value, point) of the largest `f` in [low, high]: a grid brackets it, golden section refines it."""
+    grid = [low + (high - low) * (k / _GRID) for k in range(_GRID)] + [high]
+    values = [f(x) for x in grid]
+    top = max(range(len(grid)), key=lambda k: values[k])
+    left, right = grid[max(0, top - 1)], grid[min(_GRID, top + 1)]
+    while right - left > 1e-11 * (1 + right):
+        c, d = right - _SHRINK * (right - left), left + _SHRINK * (right - left)
+        left, right = (left, d) if f(c) >= f(d) else (c, right)
+    middle = (left + right) / 2
+    return max((values[top], grid[top]), (f(middle), middle))
 
 
 def _interpolate(a: float, fa: float, b: float, fb: float, c: float, fc: float) -> float:

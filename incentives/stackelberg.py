@@ -20,10 +20,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from incentives.roots import best_point
 from registry.errors import Malformed
 
 PPM = 1_000_000
-_GRID = 48  # points that bracket the best rate between two entry points before it is refined
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,17 +199,8 @@ class _Stretch:
         return self.parts(high)[0] - self.parts(low)[1]
 
     def best(self, low: float, high: float) -> tuple[float, float]:
-        """(U, r) of the best rate in [low, high]: a grid brackets it, golden section refines it."""
-        grid = [low + (high - low) * (k / _GRID) for k in range(_GRID)] + [high]
-        values = [self.gain(r) for r in grid]
-        top = max(range(len(grid)), key=lambda k: values[k])
-        left, right = grid[max(0, top - 1)], grid[min(_GRID, top + 1)]
-        shrink = (math.sqrt(5) - 1) / 2
-        while right - left > 1e-11 * (1 + right):
-            c, d = right - shrink * (right - left), left + shrink * (right - left)
-            left, right = (left, d) if self.gain(c) >= self.gain(d) else (c, right)
-        middle = (left + right) / 2
-        return max((values[top], grid[top]), (self.gain(middle), middle))
+        """(U, r) of the best rate in [low, high]."""
+        return best_point(self.gain, low, high)
 
 
 def _posted(server: Server, devices: Sequence[Device], entries: Sequence[float], reward: float) -> Posted:

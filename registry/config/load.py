@@ -19,6 +19,7 @@ NOT_SETTINGS = frozenset(
     for name in (
         *("HOME", "URL", "KEY", "PASSWORD_FILE", "SOLC", "SOLC_MODULES", "POSTGRES", "NS3_PYTHON"),
         *("ANVIL", "ANVIL_WS", "GETH", "GETH_2", "GETH_3", "GETH_WS", "GETH_WS_2", "GETH_WS_3"),
+        *("NS3_PYTHON", "WRITE_GAS"),
     )
 )
 _TEST_PREFIX = PREFIX + "TEST_"

@@ -16,6 +16,7 @@ class Sealed:
     number: int
     version_id: str
     size: int
+    sha256: str
     seal_s: float
     error_db: float
     airtime_s: float

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from functools import cache
+from hashlib import sha256
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import perf_counter
@@ -215,6 +216,7 @@ def _submit(
         number=receipt.number,
         version_id=receipt.version_id,
         size=path.stat().st_size,
+        sha256=sha256(path.read_bytes()).hexdigest(),
         seal_s=perf_counter() - began,
         error_db=training.error_db,
         airtime_s=sum(r.seconds for r in training.rounds),
@@ -265,7 +267,6 @@ def _verified(stage: Stage, reader: Cell, sealed: Sealed) -> Sealed:
     name = stage.full_name(reader)
     to = stage.folder / f"check-{sealed.version_id[2:14]}"
     got = stage.client_for(name).retrieve(sealed.version_id, to=to, cell=name)
-    sent = stage.folder / sealed.model.rpartition("/rsrp-")[2] / WEIGHTS
-    if (Path(got.path) / WEIGHTS).read_bytes() != sent.read_bytes():
+    if sha256((Path(got.path) / WEIGHTS).read_bytes()).hexdigest() != sealed.sha256:
         raise VerificationFailed(f"{sealed.model} came back with other bytes than were submitted")
     return replace(sealed, is_verified=True)

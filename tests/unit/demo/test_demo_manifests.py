@@ -85,7 +85,9 @@ def test_a_track_is_named_by_its_numbers():
 
 def result():
     runs = [Comparison(1, 7.0, 9, 2, True), Comparison(2, 7.5, 4, 10, False), Comparison(3, 7.1, 8, 5, True)]
-    sealed = Sealed("local/rsrp-new-cell", 1, "0x" + "ab" * 32, 2900, 0.4, 6.5, 1.2, 3, 1, is_verified=True)
+    sealed = Sealed(
+        "local/rsrp-new-cell", 1, "0x" + "ab" * 32, 2900, "cd" * 32, 0.4, 6.5, 1.2, 3, 1, is_verified=True
+    )
     choice = Choice(
         (Ranked("0x" + "cd" * 32, "local/rsrp-cell-1", 0.7),),
         (Excluded("0x" + "ef" * 32, "local/rsrp-cell-3", "its scenario is UMi, not UMa"),),

@@ -86,14 +86,6 @@ def to_compact(signature: bytes) -> tuple[bytes, bytes]:
     return signature[:32], vs.to_bytes(32, "big")
 
 
-def from_compact(r: bytes, vs: bytes) -> bytes:
-    """The 65 bytes of an EIP-2098 pair, as read from calldata."""
-    if len(r) != 32 or len(vs) != 32:
-        raise Malformed(f"r and vs have 32 bytes each, got {len(r)} and {len(vs)}")
-    word = int.from_bytes(vs, "big")
-    return r + (word & (1 << 255) - 1).to_bytes(32, "big") + bytes((27 + (word >> 255),))
-
-
 def _address_of_key(public_key: bytes) -> Address:
     return address_of(keccak(public_key)[12:])
 

@@ -1,11 +1,11 @@
-"""The state of a submission, and whether it can be sealed now."""
+"""The state of a submission follows from the chain, the clock and the pool."""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from registry.core.ids import FeeClass, Status, address_of
-from registry.core.lifecycle import OnChain, State, present_state, why_not_eligible
+from registry.core.lifecycle import OnChain, State, present_state
 from registry.core.version import Submission, Version
 
 VERSION = Version(1, bytes(32), bytes(32), bytes(32), (), 100, bytes(32), address_of(bytes(20)))
@@ -43,23 +43,3 @@ def test_without_a_record_nothing_is_sealed(now, final, refused, eligible):
 
 def test_the_states_are_the_words_of_the_interface():
     assert [*State] == ["pending", "waiting", "sealed", "final", "rejected", "expired", "cancelled"]
-
-
-READY = {"price": 10, "free": 1_000, "missing": 0, "open_parents": ()}
-
-
-def test_an_item_whose_needs_are_met_is_eligible():
-    assert why_not_eligible(SUBMISSION, **READY) is None
-
-
-@pytest.mark.parametrize(
-    ("change", "reason"),
-    [
-        ({"missing": 2}, "files"),
-        ({"open_parents": (bytes(32),)}, "parent"),
-        ({"price": 16, "free": 1 << 60}, "max_price"),
-        ({"free": 999}, "escrow"),
-    ],
-)
-def test_an_item_that_waits_says_for_what(change, reason):
-    assert reason in why_not_eligible(SUBMISSION, **READY | change)

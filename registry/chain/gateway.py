@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from registry.chain.base import ChainLink
-from registry.chain.deploy import Deployment
+from registry.chain.deployment import Deployment
 from registry.chain.encoding import read
 from registry.chain.events import Event, decode_log
 from registry.core.ids import Address, FeeClass, Role, Status, VersionId, to_address

@@ -193,7 +193,7 @@ class RpcChain:
         if not header:
             return None
         index = number_of(receipt["transactionIndex"])
-        nodes = receipt_nodes(self._receipts(block), bytes_of(block["receiptsRoot"]), index)
+        nodes = receipt_nodes(header, self._receipts(block), index)
         return ReceiptProof(header, index, nodes) if nodes else None
 
     def wait_head(self, after_number: int, timeout_s: float) -> Head:

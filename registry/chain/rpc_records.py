@@ -5,10 +5,11 @@ from collections.abc import Sequence
 from typing import Any
 
 import rlp
-from trie.hexary import HexaryTrie
 
 from registry.chain.base import Block, Head, Log, Receipt
 from registry.core.ids import address_of, keccak, to_address
+from registry.core.receipt_proof import prove_receipt
+from registry.errors import VerificationFailed
 
 # The header's fields in the order they are hashed; those after `nonce` came with later forks.
 _BYTES, _NUMBER = bytes, int
@@ -106,17 +107,12 @@ def receipt_of(receipt: dict[str, Any]) -> Receipt:
     )
 
 
-def receipt_nodes(
-    receipts: Sequence[dict[str, Any]], receipts_root: bytes, index: int
-) -> tuple[bytes, ...] | None:
-    """The trie nodes that prove one of a block's receipts; None when they do not give the block's root."""
-    trie = HexaryTrie({})
-    for place, receipt in enumerate(receipts):
-        trie[rlp.encode(place)] = _encode_receipt(receipt)
-    if trie.root_hash != receipts_root:
+def receipt_nodes(header: bytes, receipts: Sequence[dict[str, Any]], index: int) -> tuple[bytes, ...] | None:
+    """The trie nodes that prove one of a block's receipts; None when their bytes do not give its root."""
+    try:
+        return prove_receipt(header, [_encode_receipt(receipt) for receipt in receipts], index)
+    except VerificationFailed:
         return None
-    path = trie.get_proof(rlp.encode(index))  # type: ignore[no-untyped-call]
-    return tuple(bytes(rlp.encode(node)) for node in path)
 
 
 def _encode_receipt(receipt: dict[str, Any]) -> bytes:

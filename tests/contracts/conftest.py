@@ -7,7 +7,7 @@ import pytest
 
 sys.path.append(str(Path(__file__).parent))
 
-from onchain import Fees, World, again, found, populate  # noqa: E402  # after the path that finds it
+from onchain import Fees, World, again, found, populate  # after the path that finds it
 
 
 @pytest.fixture(scope="session")

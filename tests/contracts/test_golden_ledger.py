@@ -5,7 +5,8 @@ from itertools import islice
 from pathlib import Path
 
 import pytest
-from onchain import Actor, Fees, World, actor, found
+from onchain import Fees, World, found
+from pychain import Actor, actor
 
 from registry.core.ids import Role
 

@@ -1,0 +1,297 @@
+"""The JSON-RPC backend beside failing nodes: killed, stopped, behind, on another chain, reorganised.
+
+The nodes are real processes of scripts/devnet; the one scripted part is a proxy that limits what anvil
+would allow.
+"""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+import threading
+import urllib.request
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from registry.chain.rpc import RpcChain
+from registry.chain.sender import Sender
+from registry.core.ids import Address
+from registry.core.signing import KeySigner
+from registry.errors import ChainUnavailable
+
+ROOT = Path(__file__).parents[2]
+PROBE = json.loads((ROOT / "tests/vectors/data/probe_contract.json").read_text())
+RICH = KeySigner(bytes.fromhex("ac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80"))
+
+
+@dataclass
+class Engine:
+    """One engine of scripts/devnet in a folder of its own."""
+
+    name: str
+    folder: Path
+
+    def run(self, command: str, *options: str) -> subprocess.CompletedProcess[str]:
+        argv = [ROOT / "scripts/devnet" / self.name, command, "--dir", self.folder, *options]
+        return subprocess.run(argv, capture_output=True, text=True, check=False)
+
+    def start(self, *options: str) -> dict[str, str]:
+        done = self.run("start", *options)
+        if done.returncode == 3 and os.environ.get("CI") != "true":
+            pytest.skip(f"rpc:{self.name}: {done.stderr.strip()}")
+        assert done.returncode == 0, done.stderr
+        pairs = (line.removeprefix("export ").split("=", 1) for line in done.stdout.splitlines())
+        return {key: value.strip("'") for key, value in pairs}
+
+    def pid(self, node: str) -> int:
+        return int((self.folder / f"{node}.pid").read_text().split()[0])
+
+
+@pytest.fixture
+def engine() -> Iterator[Callable[[str], Engine]]:
+    base = Path(tempfile.mkdtemp(prefix="twinledger-nodes-", dir="/var/tmp"))
+    made: list[Engine] = []
+
+    def make(name: str) -> Engine:
+        made.append(Engine(name, base / f"{name}{len(made)}"))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.run("stop")
+    shutil.rmtree(base)
+
+
+@pytest.fixture
+def connect() -> Iterator[Callable[..., RpcChain]]:
+    opened: list[RpcChain] = []
+
+    def open_chain(*urls: str, **options: Any) -> RpcChain:
+        opened.append(RpcChain(urls, confirmations=0, timeout_s=options.pop("timeout_s", 2.0), **options))
+        return opened[-1]
+
+    yield open_chain
+    for link in opened:
+        link.close()
+
+
+def ask(url: str, method: str, *params: object) -> Any:
+    body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}).encode()
+    request = urllib.request.Request(url, body, {"Content-Type": "application/json"})
+    with urllib.request.urlopen(request, timeout=20) as response:
+        return json.load(response)["result"]
+
+
+def probe(link: RpcChain) -> Address:
+    address = Sender(link, RICH).send(None, bytes.fromhex(PROBE["creation"][2:])).contract_address
+    assert address is not None
+    return address
+
+
+def words(*values: int) -> bytes:
+    return b"".join(v.to_bytes(32, "big") for v in values)
+
+
+def closed_port() -> str:
+    with ThreadingHTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler) as server:
+        return f"http://127.0.0.1:{server.server_port}"
+
+
+def test_a_killed_node_is_unavailable_until_it_is_back(
+    engine: Callable[[str], Engine], connect: Callable[..., RpcChain]
+) -> None:
+    anvil = engine("anvil")
+    link = connect(anvil.start()["TWINLEDGER_ANVIL"])
+    genesis = link.genesis_hash
+    assert anvil.run("stop").returncode == 0
+    with pytest.raises(ChainUnavailable, match="does not answer"):
+        link.head()
+    anvil.start()
+    assert link.block(0).hash == genesis
+    assert Sender(link, RICH).send(RICH.address, b"", 1).succeeded
+
+
+def test_a_node_that_comes_back_as_another_chain_is_not_believed(
+    engine: Callable[[str], Engine], connect: Callable[..., RpcChain]
+) -> None:
+    first, second = engine("anvil"), engine("anvil")
+    url = first.start("--args=--timestamp 1700000000")["TWINLEDGER_ANVIL"]
+    other = second.start("--args=--timestamp 1700000009")["TWINLEDGER_ANVIL"]
+    link = connect(closed_port(), url)
+    assert link.head().number == 0
+    strict = connect(other, chain_id=link.chain_id, genesis_hash=link.genesis_hash)
+    with pytest.raises(ChainUnavailable, match="another genesis"):
+        strict.head()
+    assert connect(other, url, genesis_hash=link.genesis_hash).block(0).hash == link.genesis_hash
+
+
+def test_a_node_of_another_chain_id_is_passed_over(
+    engine: Callable[[str], Engine], connect: Callable[..., RpcChain]
+) -> None:
+    wanted, other = engine("anvil"), engine("anvil")
+    url = wanted.start()["TWINLEDGER_ANVIL"]
+    foreign = other.start()["TWINLEDGER_ANVIL"]
+    ask(foreign, "anvil_setChainId", 4242)
+    with pytest.raises(ChainUnavailable, match="is on chain 4242, not 31337"):
+        connect(foreign, chain_id=31337).head()
+    assert connect(foreign, url, chain_id=31337).chain_id == 31337
+
+
+def test_a_stopped_node_times_out_and_answers_again_when_continued(
+    engine: Callable[[str], Engine], connect: Callable[..., RpcChain]
+) -> None:
+    anvil = engine("anvil")
+    link = connect(anvil.start()["TWINLEDGER_ANVIL"], timeout_s=0.5)
+    head = link.head()
+    os.kill(anvil.pid("anvil"), signal.SIGSTOP)
+    with pytest.raises(ChainUnavailable, match="Timeout"):
+        link.head()
+    os.kill(anvil.pid("anvil"), signal.SIGCONT)
+    assert link.head() == head
+
+
+def test_a_reorganisation_of_six_blocks_shows_in_the_parent_hashes(
+    engine: Callable[[str], Engine], connect: Callable[..., RpcChain]
+) -> None:
+    url = engine("anvil").start()["TWINLEDGER_ANVIL"]
+    link = connect(url)
+    address = probe(link)
+    sent = [Sender(link, RICH).send(address, words(1, n)) for n in range(10)]
+    head = link.head().number
+    before = [link.block(n) for n in range(head + 1)]
+    ask(url, "anvil_reorg", 6, [])
+    after = [link.block(n) for n in range(link.head().number + 1)]
+    ancestor = head - 6
+    assert [b.hash for b in after[: ancestor + 1]] == [b.hash for b in before[: ancestor + 1]]
+    assert all(a.hash != b.hash for a, b in zip(after[ancestor + 1 :], before[ancestor + 1 :], strict=False))
+    assert [b.parent_hash for b in after[1:]] == [b.hash for b in after[:-1]]
+    assert after[ancestor + 1].parent_hash == before[ancestor].hash
+    assert link.receipt(sent[-1].tx_hash) is None
+    kept = {log.block_hash for log in link.logs(0, link.head().number, [address])}
+    assert kept <= {b.hash for b in after}
+    assert Sender(link, RICH).send(address, words(1, 77)).succeeded
+    assert link.call(address, words(0)) == words(77)
+
+
+def test_a_subscription_wakes_who_waits_and_polling_does_without_one(
+    engine: Callable[[str], Engine], connect: Callable[..., RpcChain]
+) -> None:
+    found = engine("anvil").start()
+    url, socket = found["TWINLEDGER_ANVIL"], found["TWINLEDGER_ANVIL_WS"]
+    deaf = closed_port().replace("http", "ws")
+    for link in (
+        connect(url, websockets=[deaf, socket], poll_s=3600.0),
+        connect(url, websockets=[deaf], poll_s=0.1),
+    ):
+        # The subscription is confirmed by a first message; the deaf one has only its poll.
+        if link._poll_s > 1:
+            link._bell.wait(0, 60)
+            assert link._bell.count() > 0
+        before = link.head().number
+        waiter = threading.Thread(target=link.wait_head, args=(before, 3000))
+        waiter.start()
+        Sender(link, RICH).send(RICH.address, b"", 1)
+        waiter.join()
+        assert link.head().number > before
+
+
+class Stingy(BaseHTTPRequestHandler):
+    """Passes requests on to a real node, but answers no eth_getLogs over more than five blocks."""
+
+    behind = ""
+    refused = 0
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        call = json.loads(body)
+        if call["method"] == "eth_getLogs":
+            bounds = call["params"][0]
+            if int(bounds["toBlock"], 16) - int(bounds["fromBlock"], 16) >= 5:
+                type(self).refused += 1
+                error = {"code": -32005, "message": "query exceeds max block range"}
+                self._answer(json.dumps({"jsonrpc": "2.0", "id": call["id"], "error": error}).encode())
+                return
+        request = urllib.request.Request(self.behind, body, {"Content-Type": "application/json"})
+        with urllib.request.urlopen(request, timeout=20) as response:
+            self._answer(response.read())
+
+    def _answer(self, body: bytes) -> None:
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        """Quiet."""
+
+
+def test_a_node_that_limits_the_range_of_logs_is_asked_for_smaller_pages(
+    engine: Callable[[str], Engine], connect: Callable[..., RpcChain]
+) -> None:
+    url = engine("anvil").start()["TWINLEDGER_ANVIL"]
+    direct = connect(url)
+    address = probe(direct)
+    for n in range(12):
+        Sender(direct, RICH).send(address, words(1, n))
+    Stingy.behind = url
+    with ThreadingHTTPServer(("127.0.0.1", 0), Stingy) as server:
+        threading.Thread(target=server.serve_forever).start()
+        stingy = connect(f"http://127.0.0.1:{server.server_port}")
+        last = direct.head().number
+        assert stingy.logs(0, last, [address]) == direct.logs(0, last, [address])
+        assert Stingy.refused > 0
+        server.shutdown()
+
+
+def test_a_sealer_killed_while_senders_send_loses_and_doubles_nothing(
+    engine: Callable[[str], Engine], connect: Callable[..., RpcChain]
+) -> None:
+    geth = engine("geth")
+    found = geth.start()
+    urls = [found[v] for v in ("TWINLEDGER_GETH", "TWINLEDGER_GETH_2", "TWINLEDGER_GETH_3")]
+    link = connect(*urls)
+    target = Address("0x" + "00" * 19 + "77")
+    sender = Sender(link, RICH)
+    threads = [
+        threading.Thread(target=sender.send, args=(target, b"", 1), kwargs={"gas": 21_000, "timeout_s": 300})
+        for _ in range(8)
+    ]
+    for number, thread in enumerate(threads):
+        thread.start()
+        if number == 4:
+            os.kill(geth.pid("1"), signal.SIGKILL)
+    for thread in threads:
+        thread.join()
+    assert link.balance(target) == 8
+    assert link.mined_nonce(RICH.address) == 8
+
+
+def test_a_node_that_fell_behind_is_passed_over(
+    engine: Callable[[str], Engine], connect: Callable[..., RpcChain]
+) -> None:
+    geth = engine("geth")
+    found = geth.start()
+    urls = [found[v] for v in ("TWINLEDGER_GETH", "TWINLEDGER_GETH_2", "TWINLEDGER_GETH_3")]
+    enodes = [ask(url, "admin_nodeInfo")["enode"] for url in urls]
+    for place in (0, 1):
+        ask(urls[place], "admin_removePeer", enodes[2])
+        ask(urls[2], "admin_removePeer", enodes[place])
+    link = connect(urls[2], urls[0])
+    stuck = link.head().number
+    ahead = connect(urls[0])
+    ahead.wait_head(stuck + 15, 300)
+    link = connect(urls[0], urls[2])
+    assert link.head().number > stuck + 10
+    os.kill(geth.pid("1"), signal.SIGSTOP)
+    try:
+        with pytest.raises(ChainUnavailable, match="behind"):
+            link.head()
+    finally:
+        os.kill(geth.pid("1"), signal.SIGCONT)

@@ -41,7 +41,7 @@ def live_gain(game: Game, kind: Choice, choice: Choice) -> float:
     honest_rate = best.high if kind == "H" else best.low
     honest = _live_utility(game, best, kind, kind, honest_rate)
     found, _ = best_point(
-        lambda rate: _live_utility(game, best, kind, choice, rate), 0.0, _most(game, honest_rate)
+        lambda rate: _live_utility(game, best, kind, choice, rate), 0.0, _most(game, best, honest_rate)
     )
     return (found - honest) / abs(honest)
 

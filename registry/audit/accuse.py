@@ -45,7 +45,7 @@ def accuse(promise: Promise, *, trust: Trust, checkpoint: bytes, fetch: Callable
     `fetch` answers tiles by path. A promise that its log did not sign is VerificationFailed, so is a
     log whose entries do not lead to its checkpoint.
     """
-    _check_promise(promise, trust)
+    check_promise(promise, trust)
     verified = trust.check(checkpoint)
     reader = TileReader(fetch, verified.checkpoint.size)
     index = _find(promise, verified, reader.entries(0, verified.checkpoint.size))
@@ -59,7 +59,7 @@ def accuse_by_answer(
 
     `entry` are the promised bytes, as the gateway handed them out; they must match the promise.
     """
-    _check_promise(promise, trust)
+    check_promise(promise, trust)
     if sha256(entry).digest() != promise.entry_sha256:
         raise VerificationFailed("these are not the bytes that were promised")
     if answer.key not in keys_of(decode_entry(entry)):
@@ -68,7 +68,7 @@ def accuse_by_answer(
     return _verdict(promise, answer.verified, checkpoint, found)
 
 
-def _check_promise(promise: Promise, trust: Trust) -> None:
+def check_promise(promise: Promise, trust: Trust) -> None:
     if promise.log != trust.origin:
         raise VerificationFailed(f"the promise is of the log {promise.log!r}, not of {trust.origin!r}")
     for key in trust.logs:

@@ -9,7 +9,7 @@ from the entries, and which numbers the entries have in the log. `Answer.is_prov
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from registry.audit.logstore import KeyView
 from registry.core import merkle, smt
@@ -160,7 +160,6 @@ def verify_answer(pages: Iterable[Page], trust: Trust) -> Answer:
 
 def page_to_json(given: Page) -> dict[str, object]:
     """The wire form; an entry's exact bytes are the RFC 8785 form of its object."""
-    leaf = given.map_proof.leaf
     return {
         "key": given.key,
         "first": given.first,
@@ -168,10 +167,7 @@ def page_to_json(given: Page) -> dict[str, object]:
         "items": [{"index": record.index, "entry": as_json(record.raw)} for record in given.entries],
         "next": given.next,
         "range_proof": [encode64(value) for value in given.range_proof],
-        "map_proof": {
-            "siblings": [encode64(value) for value in given.map_proof.siblings],
-            "leaf": leaf and {"key": encode64(leaf.key), "count": leaf.count, "root": encode64(leaf.root)},
-        },
+        "map_proof": proof_to_json(given.map_proof),
         "checkpoint": given.checkpoint.decode(),
     }
 
@@ -195,16 +191,32 @@ def _page_from_json(given: Mapping[str, object]) -> Page:
         isinstance(key, str) and type(first) is int and type(count) is int and isinstance(checkpoint, str)
     ):
         raise TypeError("key, first, count or checkpoint")
-    leaf = proof["leaf"]
     return Page(
         key,
         first,
         count,
         tuple(Recorded(int(item["index"]), from_json(item["entry"])) for item in items),
         tuple(decode64_hash(value) for value in hashes),
-        MapProof(
-            tuple(decode64_hash(value) for value in proof["siblings"]),
-            leaf and MapLeaf(decode64_hash(leaf["key"]), int(leaf["count"]), decode64_hash(leaf["root"])),
-        ),
+        proof_from_json(proof),
         checkpoint.encode(),
+    )
+
+
+def proof_to_json(proof: MapProof) -> dict[str, object]:
+    """A map proof on the wire."""
+    leaf = proof.leaf
+    return {
+        "siblings": [encode64(value) for value in proof.siblings],
+        "leaf": leaf and {"key": encode64(leaf.key), "count": leaf.count, "root": encode64(leaf.root)},
+    }
+
+
+def proof_from_json(given: Mapping[str, Any]) -> MapProof:
+    """Read a map proof; a wrong shape is a KeyError or TypeError."""
+    leaf = given["leaf"]
+    if leaf is not None and type(leaf["count"]) is not int:
+        raise TypeError("the count of a map leaf is a whole number")
+    return MapProof(
+        tuple(decode64_hash(value) for value in given["siblings"]),
+        leaf and MapLeaf(decode64_hash(leaf["key"]), leaf["count"], decode64_hash(leaf["root"])),
     )

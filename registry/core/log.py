@@ -28,6 +28,8 @@ from registry.errors import Malformed, TooLarge
 MAX_ENTRY_BYTES = 64 * 1024 - 1
 """One below 64 KiB: a tile bundle writes the length in two bytes."""
 
+YEAR_10000 = 253_402_300_800
+
 Json = str | int | bool | None | Sequence["Json"] | Mapping[str, "Json"]
 
 _KIND = re.compile(r"[a-z][a-z0-9_]{0,47}")
@@ -112,7 +114,7 @@ class LogEntry:
     def __post_init__(self) -> None:
         if _KIND.fullmatch(self.kind) is None:
             raise Malformed(f"{self.kind[:80]!r} is no kind of entry")
-        if type(self.time) is not int or not 0 <= self.time < 1 << 48:
+        if type(self.time) is not int or not 0 <= self.time < YEAR_10000:
             raise Malformed(f"an entry's time is unix seconds, got {self.time!r}")
         for address in (self.actor, *self.subjects):
             if address is not None and not _is_eip55(address):

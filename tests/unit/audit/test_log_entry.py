@@ -37,7 +37,7 @@ JSON = st.recursive(
 ENTRIES = st.builds(
     LogEntry,
     kind=st.sampled_from(["retrieval", "registered", "start"]),
-    time=st.integers(0, 2**48 - 1),
+    time=st.integers(0, 253_402_300_799),
     actor=st.none() | st.just(ANA),
     claimed=st.none() | st.text(st.characters(codec="utf-8"), min_size=1, max_size=20),
     subjects=st.sampled_from([(), (BO,), (ANA, BO)]),

@@ -1,0 +1,308 @@
+"""Verifies an evidence file: no network, no database, no key but those in the trust file.
+
+The checks run in the order in which a doubter would ask, and the first that fails is named:
+
+1. the container holds exactly the members that index.json lists, each with its bytes;
+2. the file is about the chain, the contracts and the logs that the trust file names;
+3. each log's checkpoint is signed by that log, each entry is in the log, each answer is complete;
+4. manifests and receipts fit the chain log's entries, promises are signed by their log;
+5. the report and the PROV document are what the rows render to.
+
+Without a trust file only self-consistency is checked, with the file's own keys, and the report says
+NOT PINNED: a forger who makes everything anew passes that. `Report.claims` says whose word each claim is.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from registry.audit import case
+from registry.audit.accuse import check_promise
+from registry.audit.case import CaseHeader, LogPart
+from registry.audit.completeness import Trust
+from registry.audit.openings import Opening
+from registry.audit.prov import prov_json
+from registry.audit.receipts import check_receipt, sealer_of
+from registry.audit.report import report_html
+from registry.audit.trust import TrustFile
+from registry.core import merkle, smt
+from registry.core.canonical import canonical, read_canonical
+from registry.core.checkpoint import Checkpoint, VerifiedCheckpoint
+from registry.core.ids import hex32
+from registry.core.log import Recorded, decode_entry, keys_of
+from registry.core.manifest import Manifest, parse_manifest
+from registry.core.promise import Promise
+from registry.core.tlogproof import TlogProof
+from registry.errors import VerificationFailed
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What the file shows, and on whose signature it rests."""
+
+    text: str
+    rests_on: str
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What was verified. `is_pinned` is false without a trust file: then nothing names the signers."""
+
+    is_pinned: bool
+    entries: int
+    claims: tuple[Claim, ...]
+    fingerprints: tuple[str, ...]
+
+    @property
+    def headline(self) -> str:
+        """The first line for a person."""
+        return f"{'VERIFIED' if self.is_pinned else 'CONSISTENT, NOT PINNED'}: {self.entries} entries"
+
+
+def verify_case(path: Path, trust: TrustFile | None = None) -> Report:
+    """Verify a case file; VerificationFailed names the first thing that does not hold."""
+    raw = _read(path)
+    members = case.unpack(raw)
+    with case.blame(case.HEADER):
+        header = CaseHeader.parse(members[case.HEADER])
+    if trust is not None:
+        _compare_with_trust(header, trust)
+    claims: list[Claim] = []
+    entries: dict[str, list[Recorded]] = {}
+    openings: dict[str, list[Opening]] = {}
+    used = {case.INDEX, case.HEADER, case.PROV, case.REPORT}
+    for part in header.logs:
+        log = _Log(part, members, _trust_in(part, header, trust))
+        claims += log.verify()
+        entries[part.name], openings[part.name] = log.records, log.openings
+        used |= log.members
+    manifests = _manifests(members, used)
+    linked = case.link_manifests(entries.get("chain", ()), manifests)
+    claims += _receipts(members, header, entries.get("chain", ()), trust, used)
+    claims += _promises(members, header, trust, used)
+    if extra := sorted(set(members) - used):
+        raise VerificationFailed(f"{extra[0]} has no place in an evidence file", member=extra[0])
+    rows = case.case_rows(header, entries, openings, linked)
+    for name, rendered in ((case.PROV, prov_json(rows)), (case.REPORT, report_html(rows))):
+        if members[name] != rendered:
+            raise VerificationFailed(f"{name} is not what the rows render to", member=name)
+    if case.pack(members) != raw:
+        raise VerificationFailed("the container was repacked or altered between its members")
+    return Report(trust is not None, sum(map(len, entries.values())), tuple(claims), _fingerprints(header))
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as e:
+        raise VerificationFailed(f"{path} cannot be read: {e.strerror}") from e
+
+
+# --- 2. what it is about
+
+
+def _compare_with_trust(header: CaseHeader, trust: TrustFile) -> None:
+    for what, found, wanted in (
+        ("chain id", header.chain_id, trust.chain_id),
+        ("genesis hash", hex32(header.genesis_hash), hex32(trust.genesis_hash)),
+        ("contracts", header.contracts, trust.contracts),
+    ):
+        if found != wanted:
+            raise VerificationFailed(
+                f"the case's {what} is {found}, the trust file's {wanted}", member=case.HEADER
+            )
+    for part in header.logs:
+        if not trust.for_log(part.origin).logs:
+            raise VerificationFailed(
+                f"the trust file names no key of the log {part.origin!r}", log=part.origin
+            )
+
+
+def _trust_in(part: LogPart, header: CaseHeader, trust: TrustFile | None) -> Trust:
+    if trust is not None:
+        return trust.for_log(part.origin)
+    return Trust(part.origin, part.keys, header.witnesses, max(1, len(header.witnesses)))
+
+
+def _fingerprints(header: CaseHeader) -> tuple[str, ...]:
+    chain = f"chain {header.chain_id}, genesis {hex32(header.genesis_hash)}"
+    keys = [f"log {key}" for part in header.logs for key in part.keys]
+    return (chain, *keys, *(f"witness {key}" for key in header.witnesses))
+
+
+# --- 3. a log
+
+
+class _Log:
+    """One log's part of a case while it is verified."""
+
+    def __init__(self, part: LogPart, members: Mapping[str, bytes], trust: Trust) -> None:
+        self.part = part
+        self.members: set[str] = set()
+        self.records: list[Recorded] = []
+        self.openings: list[Opening] = []
+        self._held = members
+        self._trust = trust
+
+    def _take(self, name: str) -> bytes:
+        if name not in self._held:
+            raise VerificationFailed(f"{name} is missing", member=name)
+        self.members.add(name)
+        return self._held[name]
+
+    def verify(self) -> list[Claim]:
+        """Everything about this log, and what it shows."""
+        name = self.part.name
+        where, answers = f"proofs/{name}/checkpoint", f"proofs/{name}/answers.jsonl"
+        with case.blame(where):
+            verified = self._trust.check(self._take(where))
+        with case.blame(f"entries/{name}.jsonl"):
+            self.records = case.read_entry_lines(self._take(f"entries/{name}.jsonl"))
+            for record in self.records:
+                decode_entry(record.raw)
+        at = verified.checkpoint
+        is_proved = self._trust.is_met(verified)
+        by = f"the log key of {at.origin}" + "".join(f", witness {c.key.name}" for c in verified.cosignatures)
+        what = f"{len(self.records)} entries are in the log {at.origin} of {at.size} entries"
+        claims = [Claim(what, by)]
+        if self.part.is_whole:
+            self._check_whole(at)
+            claims.append(Claim(f"these are all entries of {at.origin} up to {at.size}", by))
+        else:
+            self._check_proofs(verified)
+        if answers in self._held:
+            with case.blame(answers):
+                claims += self._check_answers(self._take(answers), at, is_proved, by)
+        self._check_openings()
+        return claims
+
+    def _check_whole(self, at: Checkpoint) -> None:
+        """Root and map are recomputed from the entries: nothing is taken on anybody's word."""
+        trees: dict[str, merkle.Frontier] = {}
+        edge = merkle.Frontier()
+        for number, record in enumerate(self.records):
+            if record.index != number:
+                raise VerificationFailed(f"entry {self.part.name}:{number} is missing", index=number)
+            edge.append(record.leaf)
+            for key in keys_of(record.entry):
+                trees.setdefault(key, merkle.Frontier()).append(record.leaf)
+        if edge.size != at.size or edge.root() != at.root:
+            raise VerificationFailed(f"the entries of {at.origin} do not lead to the root of its checkpoint")
+        leaves = [smt.MapLeaf(smt.key_hash(key), tree.size, tree.root()) for key, tree in trees.items()]
+        if smt.SparseMap(smt.SortedLeaves(leaves), len(leaves)).root() != at.map_root:
+            raise VerificationFailed(f"the map of {at.origin} is not that of its entries")
+
+    def _check_proofs(self, verified: VerifiedCheckpoint) -> None:
+        at = verified.checkpoint
+        for record in self.records:
+            member = f"proofs/{self.part.name}/{record.index}.tlog-proof"
+            with case.blame(member):
+                proof = TlogProof.parse(self._take(member))
+                if proof.checkpoint != self._held[f"proofs/{self.part.name}/checkpoint"]:
+                    raise VerificationFailed("the proof is under another checkpoint")
+                if proof.index != record.index or proof.extra is not None:
+                    raise VerificationFailed(f"the proof is of entry {proof.index}")
+                merkle.verify_inclusion(record.leaf, record.index, at.size, proof.path, at.root)
+
+    def _check_answers(self, raw: bytes, at: Checkpoint, is_proved: bool, by: str) -> Iterator[Claim]:
+        held = {record.index: record for record in self.records}
+        for answer in case.read_answer_lines(raw):
+            if at.map_root is None:
+                raise VerificationFailed("the checkpoint has no map root")
+            if not answer.numbers:
+                smt.verify_absent(answer.proof, answer.key, at.map_root)
+            else:
+                leaf = smt.verify_present(answer.proof, answer.key, at.map_root)
+                self._check_entries_of(answer, leaf, held)
+            word = "proved complete" if is_proved else "complete as claimed by this gateway"
+            yield Claim(f"{len(answer.numbers)} entries of {answer.key} are {word}", by)
+
+    def _check_entries_of(
+        self, answer: case.KeyAnswer, leaf: smt.MapLeaf, held: Mapping[int, Recorded]
+    ) -> None:
+        edge = merkle.Frontier()
+        for number in answer.numbers:
+            if number not in held or answer.key not in keys_of(held[number].entry):
+                raise VerificationFailed(f"entry {number} of the answer about {answer.key} is not here")
+            edge.append(held[number].leaf)
+        if (edge.size, edge.root()) != (leaf.count, leaf.root):
+            raise VerificationFailed(f"the entries of {answer.key} are not complete", key=answer.key)
+
+    def _check_openings(self) -> None:
+        member = f"proofs/{self.part.name}/openings.jsonl"
+        if member not in self._held:
+            return
+        with case.blame(member):
+            raw = self._take(member)
+            self.openings = case.read_opening_lines(raw)
+            hidden = {c for record in self.records for c in record.entry.commitments.values()}
+            for opening in self.openings:
+                opening.check()
+                if opening.commitment not in hidden:
+                    raise VerificationFailed(f"no entry commits to {opening.commitment}")
+            if case.opening_lines(self.openings) != raw:
+                raise VerificationFailed("the openings are not in their one order")
+
+
+# --- 4. manifests, receipts, promises
+
+
+def _manifests(members: Mapping[str, bytes], used: set[str]) -> list[Manifest]:
+    found = []
+    for name in sorted(members):
+        if name.startswith("manifests/"):
+            with case.blame(name):
+                manifest = parse_manifest(members[name])
+                if name != f"manifests/{manifest.digest.hex()}.json":
+                    raise VerificationFailed("the name is not the digest of the bytes")
+            found.append(manifest)
+            used.add(name)
+    return found
+
+
+def _receipts(
+    members: Mapping[str, bytes],
+    header: CaseHeader,
+    chain: Sequence[Recorded],
+    trust: TrustFile | None,
+    used: set[str],
+) -> Iterator[Claim]:
+    part = next((part for part in header.logs if part.name == "chain"), None)
+    believed = _trust_in(part, header, trust) if part else None
+    for name in sorted(members):
+        if name.startswith("receipts/"):
+            with case.blame(name):
+                version = name.removeprefix("receipts/").removesuffix(".json")
+                receipt = check_receipt(members[name], version, header, chain, believed)
+                by = sealer_of(receipt, trust)
+                if receipt.promise is not None and _part_of(receipt.promise.log, header):
+                    _check_promise(receipt.promise, header, trust)
+            used.add(name)
+            yield Claim(f"{version} was sealed in block {receipt.proven.block_number}", by)
+
+
+def _promises(
+    members: Mapping[str, bytes], header: CaseHeader, trust: TrustFile | None, used: set[str]
+) -> Iterator[Claim]:
+    if case.PROMISES not in members:
+        return
+    used.add(case.PROMISES)
+    with case.blame(case.PROMISES):
+        for line in members[case.PROMISES].splitlines(keepends=True):
+            promise = Promise.from_json(read_canonical(line.removesuffix(b"\n")))
+            if canonical(promise.to_json()) + b"\n" != line:
+                raise VerificationFailed("a promise is not in its canonical form")
+            _check_promise(promise, header, trust)
+            text = f"{promise.log} promised the entry {hex32(promise.entry_sha256)} by {promise.due}"
+            yield Claim(text, f"the log key of {promise.log}")
+
+
+def _check_promise(promise: Promise, header: CaseHeader, trust: TrustFile | None) -> None:
+    part = _part_of(promise.log, header)
+    if part is None:
+        raise VerificationFailed(f"a promise is of {promise.log!r}, no log of this case")
+    check_promise(promise, _trust_in(part, header, trust))
+
+
+def _part_of(origin: str, header: CaseHeader) -> LogPart | None:
+    return next((part for part in header.logs if part.origin == origin), None)

@@ -8,7 +8,7 @@ from typing import Any
 
 from pychain import ANA, BO, CHAIN_ID, COUNCIL, MINERS, Actor, Contract, Done, Evm, deploy
 
-from registry.chain.seal import encode_seal
+from registry.chain.seal import encode_seal, version_values
 from registry.core.ids import FeeClass, Role, keccak, name_hash
 from registry.core.signing import KeySigner
 from registry.core.version import NO_SALT, Domain, Submission, Version, submission_digest
@@ -107,10 +107,23 @@ class World:
         return version
 
 
-def found(fees: Fees, *, audit_slots: int = 8, minimum_bond: int = 0, penalty: int = 0) -> World:
-    """A connected deployment without members."""
-    evm = Evm()
-    consortium = deploy(evm, "Consortium", [COUNCIL.address], 1, NOBODY)
+def submission_values(s: Submission) -> tuple[object, ...]:
+    """The struct as the ABI takes it."""
+    return version_values(s.version), int(s.fee_class), s.max_price, s.issued_at, s.deadline
+
+
+def found(
+    fees: Fees,
+    *,
+    audit_slots: int = 8,
+    minimum_bond: int = 0,
+    penalty: int = 0,
+    evm: Evm | None = None,
+    predecessor: str = NOBODY,
+) -> World:
+    """A connected deployment without members, by default on a chain of its own."""
+    evm = evm or Evm()
+    consortium = deploy(evm, "Consortium", [COUNCIL.address], 1, predecessor)
     registry = deploy(evm, "TwinRegistry", consortium.address, astuple(fees))
     storage = deploy(
         evm,

@@ -1,4 +1,4 @@
-"""Random histories: the contract and incentives/ledger.py hold the same wei after every close and last page."""
+"""Random histories: the contract and incentives/ledger.py hold the same wei after every close and page."""
 
 import random
 

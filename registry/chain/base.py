@@ -101,6 +101,10 @@ class ChainLink(Protocol):
         """How many blocks must follow before a block counts as final."""
 
     @property
+    def most_lag(self) -> int:
+        """How many blocks apart two answers may be: 0 where one node answers them all."""
+
+    @property
     def genesis_hash(self) -> bytes: ...
 
     def head(self) -> Head: ...

@@ -42,6 +42,7 @@ class EmbeddedChain:
     """A `ChainLink` whose chain is a folder; a second process that opens it gets Conflict."""
 
     confirmations = 0
+    most_lag = 0
 
     def __init__(
         self,

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from registry.chain.base import Block, FeePolicy, Head, Log, Receipt, ReceiptProof, Reverted
-from registry.chain.rpc_nodes import NodeRefused, Nodes
+from registry.chain.rpc_nodes import MOST_BEHIND, NodeRefused, Nodes
 from registry.chain.rpc_records import (
     block_of,
     bytes_of,
@@ -48,6 +48,7 @@ class RpcChain:
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.confirmations = confirmations
+        self.most_lag = MOST_BEHIND if len(urls) > 1 else 0
         self._nodes = Nodes(urls, chain_id=chain_id, genesis_hash=genesis_hash, timeout_s=timeout_s)
         self._gas_price = gas_price
         self._poll_s = poll_s

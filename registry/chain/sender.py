@@ -16,7 +16,7 @@ from registry.chain.reverts import decode_revert
 from registry.chain.signed import Draft, sign_draft
 from registry.core.ids import Address
 from registry.core.signing import Signer
-from registry.errors import ChainUnavailable, Conflict
+from registry.errors import ChainUnavailable, Conflict, RegistryError
 
 _RESEND_AFTER_S = 3.0
 _MOST_COLLISIONS = 20
@@ -84,12 +84,17 @@ class Sender:
                 nonce = self._next_nonce()
                 fee = self._link.fee_policy()
                 raw = sign_draft(Draft(self._link.chain_id, nonce, fee, gas, to, value, data), self._signer)
-                try:
-                    tx_hash = self._link.send(raw)
-                except Conflict:
-                    continue  # another sender of this key took the nonce
+                # Kept before it is sent: a node that takes it and then falls silent has it all the same.
                 self._unmined[nonce] = raw
-                return _HandedIn(raw, tx_hash, nonce)
+                try:
+                    return _HandedIn(raw, self._link.send(raw), nonce)
+                except ChainUnavailable:
+                    raise
+                except Conflict:
+                    del self._unmined[nonce]  # another sender of this key took the nonce
+                except RegistryError:
+                    del self._unmined[nonce]
+                    raise
         raise Conflict(
             f"{self.address} lost its nonce to other senders {_MOST_COLLISIONS} times in a row",
             hint="let one process send for this key",
@@ -101,19 +106,22 @@ class Sender:
         pending = self._link.nonce(self.address)
         # A node that restarted or another endpoint may have forgotten ours: hand them in again, in order.
         for nonce in sorted(n for n in self._unmined if n >= pending):
-            self._link.send(self._unmined[nonce])
-        return max(pending, *(n + 1 for n in self._unmined)) if self._unmined else pending
+            self._resend(self._unmined[nonce])
+        return max([pending, *(n + 1 for n in self._unmined)])
 
     def _await(self, sent: _HandedIn, until: float) -> Receipt | None:
-        """The receipt, or None once another transaction has spent the nonce."""
+        """The receipt, or None once another transaction has spent the nonce for good."""
         resend_at = self._clock() + _RESEND_AFTER_S
+        spent_since: int | None = None
         while True:
             head = self._link.head()
-            spent = self._link.mined_nonce(self.address) > sent.nonce
+            is_spent = self._link.mined_nonce(self.address) > sent.nonce
             receipt = self._link.receipt(sent.tx_hash)
-            if receipt is not None or spent:
-                self._unmined.pop(sent.nonce, None)
+            if receipt is not None:
                 return receipt
+            spent_since = (head.number if spent_since is None else spent_since) if is_spent else None
+            if spent_since is not None and head.number - spent_since >= self._patience():
+                return None
             now = self._clock()
             if now >= until:
                 raise ChainUnavailable(
@@ -121,12 +129,17 @@ class Sender:
                     tx_hash=sent.tx_hash,
                 )
             if now >= resend_at:
-                self._resend(sent)
+                self._resend(sent.raw)
                 resend_at = now + _RESEND_AFTER_S
             self._link.wait_head(head.number, min(until, resend_at) - now)
 
-    def _resend(self, sent: _HandedIn) -> None:
+    def _patience(self) -> int:
+        # Another node may know the nonce before it knows the receipt, and a short fork may give the nonce
+        # back: signing anew too early would do the same thing twice.
+        return self._link.confirmations + self._link.most_lag
+
+    def _resend(self, raw: bytes) -> None:
         try:
-            self._link.send(sent.raw)
+            self._link.send(raw)
         except Conflict:
             return  # its nonce is taken: the next look at the chain says whether for good

@@ -81,6 +81,29 @@ def keystore_info(path: Path) -> KeyInfo:
     return KeyInfo(path.stem, path, address, bool(keystore.get(DEVELOPMENT)))
 
 
+def new_passphrase(file: str | None) -> bytes:
+    """A passphrase for a new key: from the file, or asked for twice on a terminal."""
+    if file:
+        return _from_file(file)
+    if not sys.stdin.isatty():
+        raise Malformed("a new key needs a passphrase", hint="give --password-file FILE")
+    first, second = getpass("new passphrase: "), getpass("again: ")
+    if first != second:
+        raise Malformed("the two passphrases differ")
+    return first.encode()
+
+
+def new_x25519(path: Path) -> bytes:
+    """Make an X25519 key for private models, keep its secret in `path`, answer its public half."""
+    from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+
+    if path.exists():
+        raise Conflict(f"{path} exists", hint="choose another file with --out")
+    key = X25519PrivateKey.generate()
+    write_private(path, key.private_bytes_raw().hex() + "\n")
+    return key.public_key().public_bytes_raw()
+
+
 def write_private(path: Path, text: str) -> None:
     """Write a file that only its owner can read, whole or not at all."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -130,12 +153,16 @@ def _read(path: Path) -> dict[str, object]:
 def _passphrase(path: Path, password_file: Path | None) -> bytes:
     file = password_file or os.environ.get("TWINLEDGER_PASSWORD_FILE")
     if file:
-        try:
-            return Path(file).read_text().rstrip("\r\n").encode()
-        except OSError as e:
-            raise NotFound(f"the password file {file} cannot be read: {e}") from e
+        return _from_file(file)
     if sys.stdin.isatty():
         return getpass(f"passphrase of {path.name}: ").encode()
     raise Unauthenticated(
         f"{path.name} needs a passphrase", hint="give --password-file or TWINLEDGER_PASSWORD_FILE"
     )
+
+
+def _from_file(file: str | Path) -> bytes:
+    try:
+        return Path(file).read_text().rstrip("\r\n").encode()
+    except OSError as e:
+        raise NotFound(f"the password file {file} cannot be read: {e}") from e

@@ -44,6 +44,18 @@ class FunctionCodec:
 @cache
 def function_codec(contract: str, function: str) -> FunctionCodec:
     """The codec of a function by its name, or by its full signature where the name is overloaded."""
+    entry = function_entry(contract, function)
+    signature = signature_of(entry)
+    return FunctionCodec(
+        signature,
+        keccak(signature.encode())[:4],
+        tuple(canonical_type(i) for i in entry["inputs"]),
+        tuple(canonical_type(o) for o in entry["outputs"]),
+    )
+
+
+def function_entry(contract: str, function: str) -> dict[str, Any]:
+    """The ABI entry of a function by its name, or by its full signature where the name is overloaded."""
     found = [
         entry
         for entry in artifact(contract).abi
@@ -51,13 +63,7 @@ def function_codec(contract: str, function: str) -> FunctionCodec:
     ]
     if len(found) != 1:
         raise Malformed(f"{contract} has {len(found)} functions called {function}, a call needs one")
-    signature = signature_of(found[0])
-    return FunctionCodec(
-        signature,
-        keccak(signature.encode())[:4],
-        tuple(canonical_type(i) for i in found[0]["inputs"]),
-        tuple(canonical_type(o) for o in found[0]["outputs"]),
-    )
+    return found[0]
 
 
 def encode_call(contract: str, function: str, args: Sequence[object]) -> bytes:

@@ -6,10 +6,8 @@ hardware wallet or a vault.
 """
 
 from dataclasses import dataclass
-from typing import Any
 
-import rlp
-
+from registry.core import rlp
 from registry.core.ids import Address, address_bytes, address_of, keccak
 from registry.core.signing import Signer, recover
 from registry.errors import Malformed
@@ -32,14 +30,15 @@ class Transaction:
     payload: bytes
 
     @property
-    def fields(self) -> list[int | bytes]:
+    def fields(self) -> list[bytes]:
         """The legacy form without chain id and signature."""
-        return [self.nonce, self.gas_price, self.gas, address_bytes(self.to), self.value, self.payload]
+        head = [_raw(self.nonce), _raw(self.gas_price), _raw(self.gas)]
+        return [*head, address_bytes(self.to), _raw(self.value), self.payload]
 
     @property
     def digest(self) -> bytes:
         """What the member signs (EIP-155)."""
-        return keccak(rlp.encode([*self.fields, self.chain_id, 0, 0]))
+        return keccak(rlp.encode([*self.fields, _raw(self.chain_id), b"", b""]))
 
 
 def sign_transaction(transaction: Transaction, signer: Signer) -> bytes:
@@ -47,19 +46,19 @@ def sign_transaction(transaction: Transaction, signer: Signer) -> bytes:
     signature = signer.sign_hash(transaction.digest)
     r, s = int.from_bytes(signature[:32], "big"), int.from_bytes(signature[32:64], "big")
     v = signature[64] - 27 + 35 + 2 * transaction.chain_id
-    return bytes(rlp.encode([*transaction.fields, v, r, s]))
+    return rlp.encode([*transaction.fields, _raw(v), _raw(r), _raw(s)])
 
 
 def read_transaction(raw: bytes) -> tuple[Transaction, Address]:
     """The transaction in `raw` and the address that signed it; Malformed when it is no call."""
     try:
         return _legacy(raw) if raw[:1] >= b"\xc0" else _typed(raw)
-    except (rlp.DecodingError, ValueError, TypeError, IndexError) as e:
+    except (Malformed, ValueError, TypeError) as e:
         raise Malformed(f"{len(raw)} bytes are no signed transaction", hint=_HINT) from e
 
 
 def _legacy(raw: bytes) -> tuple[Transaction, Address]:
-    nonce, price, gas, to, value, payload, v, r, s = rlp.decode(raw)
+    nonce, price, gas, to, value, payload, v, r, s = _fields(raw, 9)
     chain_id, parity = divmod(_number(v) - 35, 2)
     if chain_id <= 0:
         raise Malformed("the transaction names no chain (EIP-155)", hint=_HINT)
@@ -71,12 +70,12 @@ def _typed(raw: bytes) -> tuple[Transaction, Address]:
     if not raw or raw[0] not in _TYPED:
         raise Malformed(f"transaction type {raw[:1].hex() or 'empty'} is not supported", hint=_HINT)
     length, places = _TYPED[raw[0]]
-    fields: list[Any] = rlp.decode(raw[1:])
-    if len(fields) != length:
-        raise Malformed(f"a type {raw[0]} transaction has {length} fields, got {len(fields)}", hint=_HINT)
-    transaction = _transaction(_number(fields[0]), [fields[place] for place in places])
+    fields = rlp.decode(raw[1:])
+    if not isinstance(fields, list) or len(fields) != length:
+        raise Malformed(f"a type {raw[0]} transaction has {length} fields", hint=_HINT)
+    transaction = _transaction(_number(fields[0]), [_bytes(fields[place]) for place in places])
     digest = keccak(raw[:1] + rlp.encode(fields[:-3]))
-    parity, r, s = fields[-3:]
+    parity, r, s = map(_bytes, fields[-3:])
     return transaction, recover(digest, _signature(r, s, _number(parity)))
 
 
@@ -95,5 +94,22 @@ def _signature(r: bytes, s: bytes, parity: int) -> bytes:
     return r.rjust(32, b"\0") + s.rjust(32, b"\0") + bytes([27 + parity])
 
 
-def _number(raw: bytes) -> int:
-    return int.from_bytes(raw, "big")
+def _fields(raw: bytes, count: int) -> list[bytes]:
+    decoded = rlp.decode(raw)
+    if not isinstance(decoded, list) or len(decoded) != count:
+        raise Malformed(f"a legacy transaction has {count} fields", hint=_HINT)
+    return [_bytes(field) for field in decoded]
+
+
+def _bytes(item: rlp.Item) -> bytes:
+    if not isinstance(item, bytes):
+        raise Malformed("the transaction holds a list where bytes belong", hint=_HINT)
+    return item
+
+
+def _number(item: rlp.Item) -> int:
+    return int.from_bytes(_bytes(item), "big")
+
+
+def _raw(value: int) -> bytes:
+    return value.to_bytes((value.bit_length() + 7) // 8, "big")

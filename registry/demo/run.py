@@ -31,7 +31,7 @@ from registry.demo.learner import SIZES, Twin, draw_twin
 from registry.demo.manifests import TAG, Provenance, cells_of, manifest_of, own_profile, profile_of
 from registry.demo.ns3_source import ns3_source
 from registry.demo.privacy import Privacy, PrivacyCost, calibrate, noisy_slope, privacy_cost
-from registry.demo.report import print_choice, print_report
+from registry.demo.report import print_choice
 from registry.demo.results import Choice, DemoResult, Sealed
 from registry.demo.transfer import Candidate, Excluded, Savings, rank, rounds_saved
 from registry.demo.weights import read_twin, write_twin
@@ -63,7 +63,7 @@ class DemoOptions:
     home: Path | None = None
 
     def __post_init__(self) -> None:
-        for name, low in (("cells", 1), ("devices", 2), ("rounds", 2), ("comparisons", 2), ("seed", 0)):
+        for name, low in (("cells", 1), ("devices", 1), ("rounds", 1), ("comparisons", 2), ("seed", 0)):
             if getattr(self, name) < low:
                 raise Malformed(f"{name} is {getattr(self, name)}, the demo needs at least {low}")
 
@@ -140,7 +140,6 @@ def run_demo(
         *cells, newcomer = plan_cells(options.cells, NEWCOMER)
         sealed = [_train_and_submit(stage, cell) for cell in cells]
         result = _join(stage, newcomer, sealed)
-    print_report(result, console)
     return result
 
 
@@ -212,7 +211,7 @@ def _submit(
     pending = client.submit(model, [path], manifest_of(made), parents=parents, wait=False)
     receipt = client.wait(pending.version_id)
     return Sealed(
-        model=receipt.model,
+        model=model,
         number=receipt.number,
         version_id=receipt.version_id,
         size=path.stat().st_size,

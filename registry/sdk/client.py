@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from registry.chain.gateway import version_tuple
@@ -10,11 +11,12 @@ from registry.core.signing import Signer
 from registry.errors import Malformed, RegistryError
 from registry.sdk.account import Account
 from registry.sdk.http import Http
+from registry.sdk.members import Members
 from registry.sdk.receipts import Receipt
 from registry.sdk.retrieval import Retrieved, Retriever
 from registry.sdk.session import Session, path_of
 from registry.sdk.settings import find_settings
-from registry.sdk.submitting import CLASSES, Submitter, Work
+from registry.sdk.submitting import CLASSES, Submitter, Work, checked_receipt
 from registry.wire import (
     KinBody,
     ModelAnswer,
@@ -48,6 +50,7 @@ class Client:
         self._session = Session(find_settings(url, key, home), cell)
         self._submitter = Submitter(self._session)
         self.account = Account(self._session)
+        self.members = Members(self._session)
 
     @property
     def address(self) -> Address:
@@ -129,6 +132,24 @@ class Client:
         """Download a version into folder `to`, verified to the last byte; a mismatch writes nothing."""
         session = self._session.in_cell(cell) if cell else self._session
         return Retriever(session).retrieve(ref, to, allow_revoked=allow_revoked)
+
+    def verify(self, ref: str) -> dict[str, str]:
+        """Check a version against the chain's own proof without keeping its files; VerificationFailed."""
+        version = self._session.version(ref)
+        retriever = Retriever(self._session)
+        with TemporaryDirectory(prefix="twinledger-") as folder:
+            retriever.retrieve(version.version_id, Path(folder) / "files", allow_revoked=True)
+        status = self._submitter.status(version.version_id)
+        receipt = None if status.receipt is None else checked_receipt(status.receipt, version.version_id)
+        is_proved = receipt is not None and receipt.body.receipt_proof is not None
+        return {
+            "version": version.version_id,
+            "identity": "the struct hashes to the id",
+            "manifest": "its digest is the one in the struct",
+            "files": "their CIDs and sha-256 are the manifest's, their directory is the struct's",
+            "receipt": "the block's receipt trie holds it" if is_proved else "this chain gives no proof",
+            "status": version.status,
+        }
 
     def search(self, **conditions: Any) -> Iterator[VersionAnswer]:
         """Versions that fit: q, tag, near, carrier_hz, scenario, cell, metric, dataset, participant, sort."""

@@ -81,6 +81,10 @@ class Session:
         raw = sign_transaction(transaction, self.signer())
         return str(self.http.post(path, {"raw_transaction": "0x" + raw.hex()})["tx_hash"])
 
+    def pay(self, address: Address, wei: int) -> str:
+        """Pay into somebody's escrow."""
+        return self.transact("/v1/transactions", "TwinRegistry", "deposit", [address], value=wei)
+
 
 def path_of(reference: str | Reference) -> str:
     """A reference as it stands in a REST path."""

@@ -61,7 +61,6 @@ class Service:
             parts.store, parts.uploads, parts.settings.quotas, parts.settings.limits.file_bytes, clock
         )
         self.catalogue = Catalogue(parts.index, self.content)
-        self.relay = Relay(parts.contracts)
         self.accounts = Accounts(parts.contracts, parts.index, parts.pool)
         self.council = Council(parts.contracts)
         quotas = parts.settings.quotas
@@ -81,6 +80,7 @@ class Service:
             manifest_bytes=lambda digest: parts.store.block(manifest_cid(digest)),
             reexamine=self.submissions.reexamine,
         )
+        self.relay = Relay(parts.contracts, self.follower.wait_for)
         self.health = Health(parts.contracts, parts.index, parts.pool, parts.store, self.follower)
         self._stop = threading.Event()
         self._threads: list[threading.Thread] = []

@@ -3,7 +3,8 @@
 The contract decides; the check here only spares the caller a transaction that cannot succeed.
 """
 
-from collections.abc import Collection
+import time
+from collections.abc import Callable, Collection
 
 from registry.chain.base import Reverted
 from registry.chain.gateway import Contracts
@@ -12,14 +13,16 @@ from registry.core.ids import Address
 from registry.core.transaction import Transaction, read_transaction
 from registry.errors import Malformed, NotAuthorized
 
+_PATIENCE_S = 5.0
 CONTRACTS = ("Consortium", "TwinRegistry", "StorageMarket", "RewardPool", "AuditAnchor")
 
 
 class Relay:
     """Relays what members signed."""
 
-    def __init__(self, contracts: Contracts) -> None:
+    def __init__(self, contracts: Contracts, projected: Callable[[int, float], bool]) -> None:
         self._contracts = contracts
+        self._projected = projected
         self._names = {contracts.address(name): name for name in contracts.deployment.names}
 
     def send(self, raw: bytes, *, to: Collection[str] = CONTRACTS) -> bytes:
@@ -41,7 +44,24 @@ class Relay:
                 hint="take the contract's address from `GET /v1/deployment`",
             )
         self._try(transaction, sender)
-        return self._contracts.link.send(raw)
+        tx_hash = self._contracts.link.send(raw)
+        self._settle(tx_hash)
+        return tx_hash
+
+    def _settle(self, tx_hash: bytes) -> None:
+        """Wait a moment for the block, so that who acts next sees it; a refusal is told at once."""
+        link = self._contracts.link
+        until = time.monotonic() + _PATIENCE_S
+        while (left := until - time.monotonic()) > 0:
+            head = link.head()
+            receipt = link.receipt(tx_hash)
+            if receipt is None:
+                link.wait_head(head.number, min(left, 1.0))
+                continue
+            if not receipt.succeeded:
+                raise decode_revert(link.failure(tx_hash))
+            self._projected(receipt.block_number, left)
+            return
 
     def _try(self, transaction: Transaction, sender: Address) -> None:
         link = self._contracts.link

@@ -1,6 +1,6 @@
 """The development consortium that `twinledger up` creates in an empty home.
 
-One council member, three miners, one namespace `local`, one member with every member role. Each step
+Three miners, and one member with every member role in namespace `local`, who is the council too. Each step
 looks at what is there first, so an interrupted creation is simply run again.
 """
 
@@ -43,7 +43,6 @@ _ESCROW = 10**24
 class Keys:
     """The keys of a development consortium."""
 
-    council: KeySigner
     member: KeySigner
     gateway: KeySigner
     miners: tuple[KeySigner, ...]
@@ -51,13 +50,12 @@ class Keys:
     @property
     def addresses(self) -> list[Address]:
         """All of them."""
-        return [key.address for key in (self.council, self.member, self.gateway, *self.miners)]
+        return [key.address for key in (self.member, self.gateway, *self.miners)]
 
 
 def make_keys(home: Home) -> Keys:
     """Open the development keys, making those that are missing; they are funded before the first block."""
     keys = Keys(
-        council=_key(home.keys / "council.json"),
         member=_key(home.keys / "development.json"),
         gateway=_key(home.keys / "gateway.json"),
         miners=tuple(_key(home.keys / f"miner-{n}.json") for n in range(1, MINERS + 1)),
@@ -72,7 +70,7 @@ def create_consortium(home: Home, settings: Settings, link: ChainLink, keys: Key
     if home.deployment.exists():
         deployment = read_deployment(home.deployment)
     else:
-        deployment = deploy(link, keys.council, deploy_settings(settings), [keys.council.address], 1)
+        deployment = deploy(link, keys.member, deploy_settings(settings), [keys.member.address], 1)
         write_private(home.deployment, _json(deployment))
     _populate(Contracts(link, deployment), settings, keys)
     return deployment
@@ -89,14 +87,14 @@ def deploy_settings(settings: Settings) -> DeploySettings:
 
 
 def _populate(contracts: Contracts, settings: Settings, keys: Keys) -> None:
-    sender = Sender(contracts.link, keys.council)
+    sender = Sender(contracts.link, keys.member)
     wanted = [
         (keys.member.address, NAMESPACE, MEMBER_ROLES),
         (keys.gateway.address, NAMESPACE, Role.GATEWAY | Role.WITNESS),
         *((miner.address, NAMESPACE, Role.MINER) for miner in keys.miners),
     ]
     for address, namespace, roles in wanted:
-        if not contracts.account(address).roles:
+        if not contracts.account(address).namespace_id:
             _propose(sender, contracts, "Consortium", "admit", [address, namespace, int(roles)])
     if not contracts.read("StorageMarket", "roster")[1]:
         miners = [miner.address for miner in keys.miners]

@@ -1,0 +1,73 @@
+"""The command line put together: global options anywhere, one way to fail, one exit code per kind."""
+
+import json
+import sys
+from collections.abc import Sequence
+
+import click
+import typer
+
+from registry.cli import account, audit, home, keys, mechanism, models, operate, submissions, tasks
+from registry.cli.context import Globals, split_globals
+from registry.cli.output import error_line
+from registry.errors import RegistryError
+
+app = typer.Typer(
+    name="twinledger",
+    help="A registry for pre-trained digital-twin models of wireless systems.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+for part in (home, submissions, models, account, keys, tasks, audit, mechanism, operate):
+    part.register(app)
+
+
+@app.callback()
+def _globals(
+    _home: str = typer.Option(None, "--home", help="home folder (TWINLEDGER_HOME, ~/.twinledger)"),
+    _url: str = typer.Option(None, "--url", help="address of the service (TWINLEDGER_URL)"),
+    _key: str = typer.Option(None, "--key", help="keystore path or name (TWINLEDGER_KEY)"),
+    _password_file: str = typer.Option(None, "--password-file", help="file with the keystore's passphrase"),
+    _json: bool = typer.Option(False, "--json", help="print exactly one JSON document"),
+    _quiet: bool = typer.Option(False, "--quiet", help="no progress and no hints"),
+) -> None:
+    """Global options are taken anywhere on the line, before and after the command."""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run one command; exit codes are those of interface.md section 3."""
+    sys.exit(run(list(sys.argv[1:] if arguments is None else arguments)))
+
+
+def run(arguments: list[str]) -> int:
+    """Run one command and answer its exit code."""
+    given = Globals()
+    try:
+        given, rest = split_globals(arguments)
+        with given.applied():
+            result = typer.main.get_command(app).main(rest, prog_name="twinledger", standalone_mode=False)
+            return result if isinstance(result, int) else 0
+    except click.exceptions.NoArgsIsHelpError as e:
+        click.echo(e.format_message())
+        return 2
+    except click.ClickException as e:
+        e.show()
+        return 2
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("interrupted", err=True)
+        return 1
+    except RegistryError as e:
+        _fail(e, given)
+        return e.exit_code
+    except BrokenPipeError:
+        # The reader of our output went away (`| head`); there is nobody left to tell.
+        sys.stderr.close()
+        return 0
+
+
+def _fail(error: RegistryError, given: Globals) -> None:
+    if given.json:
+        print(json.dumps({"code": error.code, "detail": error.message, "hint": error.hint}))
+    print(error_line(error, quiet=given.quiet), file=sys.stderr)

@@ -1,0 +1,29 @@
+"""`twinledger demo`: the simulator against a whole installation of its own, over a real socket."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from rich.console import Console
+
+from registry.cli.serving import in_background
+from registry.config import Home, Settings
+from registry.demo.results import DemoResult
+from registry.demo.run import DemoOptions, run_demo
+from registry.sdk import Client
+from registry.wiring.up import running
+
+
+def run_demonstration(home: Home, settings: Settings, options: DemoOptions, console: Console) -> DemoResult:
+    """Start everything on a free loopback port, run the simulator, stop what was started.
+
+    The home stays and `twinledger up` continues it.
+    """
+    free = replace(settings, api=replace(settings.api, host="127.0.0.1", port=0))
+    with running(home, free) as installation:
+        service = installation.gateway.service
+        with in_background(service, free, installation.listener):
+
+            def client_for(cell: str) -> Client:
+                return Client(installation.url, cell=cell, home=home.root)
+
+            return run_demo(client_for, replace(options, home=Path(home.root)), console)

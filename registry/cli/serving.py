@@ -1,0 +1,77 @@
+"""Serves the API over one gateway until a signal ends it."""
+
+import signal
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+import uvicorn
+
+from registry.api import create_app
+from registry.config import Home, Settings
+from registry.service import Service
+from registry.wiring.up import running
+
+Announce = Callable[[str], None]
+
+
+def serve_up(home: Home, settings: Settings, announce: Announce) -> None:
+    """`twinledger up` until SIGINT or SIGTERM; everything is closed in order."""
+    with running(home, settings) as installation:
+        _serve(
+            installation.gateway.service, settings, installation.listener, lambda: announce(installation.url)
+        )
+
+
+def serve_gateway(home: Home, settings: Settings, announce: Announce) -> None:
+    """`twinledger serve`: the API alone on configured backends."""
+    from registry.wiring.alone import gateway_alone
+
+    with gateway_alone(home, settings) as (gateway, listener, url):
+        _serve(gateway.service, settings, listener, lambda: announce(url))
+
+
+@contextmanager
+def in_background(service: Service, settings: Settings, listener: socket.socket) -> Iterator[None]:
+    """Serve in a thread of this process, for the demo and for tests."""
+    server = _server(service, settings)
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, name="api", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        server.should_exit = True
+        thread.join(timeout=15)
+
+
+def _serve(service: Service, settings: Settings, listener: socket.socket, ready: Callable[[], None]) -> None:
+    server = _server(service, settings)
+
+    def end(_number: int, _frame: FrameType | None) -> None:
+        server.should_exit = True
+
+    before = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        ready()
+        # uvicorn raises the signal again in the end: with our handler in place that ends nothing else.
+        server.run(sockets=[listener])
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _server(service: Service, settings: Settings) -> uvicorn.Server:
+    api = settings.api
+    config = uvicorn.Config(
+        create_app(service, settings),
+        log_level="warning",
+        access_log=False,
+        http="httptools",
+        lifespan="off",
+        timeout_graceful_shutdown=10,
+        ssl_certfile=api.tls_certificate_file,
+        ssl_keyfile=api.tls_key_file,
+    )
+    return uvicorn.Server(config)

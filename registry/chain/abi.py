@@ -1,14 +1,13 @@
 """Types, signatures and values of the contract ABI: eth_abi's work in our shapes.
 
-Addresses come out in EIP-55, structs as tuples in the order of the ABI, arrays as tuples.
+Addresses come out in EIP-55, structs as tuples in the order of the ABI, arrays as tuples. eth_abi takes a
+second to import and is imported by the first value that needs it: a command that only reads files never
+pays for it.
 """
 
 from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any
-
-from eth_abi.abi import decode, encode
-from eth_abi.exceptions import DecodingError, EncodingError
 
 from registry.core.ids import to_address
 from registry.errors import Malformed, VerificationFailed
@@ -41,6 +40,9 @@ def split_fields(kind: str) -> list[str]:
 
 def encode_values(types: Sequence[str], values: Sequence[object]) -> bytes:
     """The ABI encoding of values; Malformed when one does not fit its type."""
+    from eth_abi.abi import encode
+    from eth_abi.exceptions import EncodingError
+
     try:
         return encode(types, values)
     except (EncodingError, TypeError, ValueError) as e:
@@ -49,9 +51,12 @@ def encode_values(types: Sequence[str], values: Sequence[object]) -> bytes:
 
 def decode_values(types: Sequence[str], data: bytes) -> tuple[Any, ...]:
     """The values of an ABI encoding; VerificationFailed when the bytes are none."""
+    from eth_abi.abi import decode
+    from eth_abi.exceptions import DecodingError
+
     try:
         values = decode(types, data)
-    except (DecodingError, OverflowError) as e:
+    except (DecodingError, OverflowError, UnicodeDecodeError) as e:
         raise VerificationFailed(f"{len(data)} bytes are no ({','.join(types)}): {e}") from e
     return tuple(_shape(t)(value) for t, value in zip(types, values, strict=True))
 

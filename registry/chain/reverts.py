@@ -7,16 +7,12 @@ fails on one that is missing. A name means the same in every contract that decla
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
-
-from eth_abi.abi import decode
-from eth_abi.exceptions import DecodingError
 
 from contracts import NAMES, artifact
-from registry.chain.abi import canonical_type, signature_of
+from registry.chain.abi import canonical_type, decode_values, signature_of
 from registry.chain.refusals import CLASS_OF, HINT_OF
-from registry.core.ids import keccak, to_address
-from registry.errors import RegistryError, Rejected
+from registry.core.ids import keccak
+from registry.errors import RegistryError, Rejected, VerificationFailed
 
 _PANIC = keccak(b"Panic(uint256)")[:4]
 _ERROR = keccak(b"Error(string)")[:4]
@@ -74,15 +70,11 @@ def error_codecs() -> Mapping[bytes, ErrorCodec]:
 
 def _custom(codec: ErrorCodec, body: bytes) -> RegistryError:
     try:
-        given = decode(codec.types, body)
-    except (DecodingError, OverflowError):
+        values = dict(zip(codec.arguments, decode_values(codec.types, body), strict=True))
+    except VerificationFailed:
         return Rejected(
             f"the contract refused the call: {_words(codec.name)}, with values that cannot be read"
         )
-    values: dict[str, Any] = {
-        name: to_address(value) if kind == "address" else value
-        for name, kind, value in zip(codec.arguments, codec.types, given, strict=True)
-    }
     shown = ", ".join(f"{name} {_shown(value)}" for name, value in values.items())
     message = f"the contract refused the call: {_words(codec.name)}" + (f" ({shown})" if shown else "")
     refusal = CLASS_OF.get(codec.name, Rejected)(message, hint=HINT_OF.get(codec.name))
@@ -96,8 +88,8 @@ def _shown(value: object) -> str:
 
 def _text(body: bytes) -> str:
     try:
-        return str(decode(("string",), body)[0])
-    except (DecodingError, OverflowError, UnicodeDecodeError):
+        return str(decode_values(("string",), body)[0])
+    except VerificationFailed:
         return "its reason cannot be read"
 
 

@@ -4,11 +4,10 @@ from."""
 from collections.abc import Sequence
 from typing import Any
 
-import rlp
-
 from registry.chain.base import Block, Head, Log, Receipt
 from registry.core.ids import address_of, keccak, to_address
 from registry.core.receipt_proof import prove_receipt
+from registry.core.rlp import Encodable, encode
 from registry.errors import VerificationFailed
 
 # The header's fields in the order they are hashed; those after `nonce` came with later forks.
@@ -65,15 +64,15 @@ def header_rlp(block: dict[str, Any]) -> bytes:
 
     Besu's QBFT is such a chain: its hash leaves out the commit seals.
     """
-    fields: list[int | bytes] = []
+    fields: list[bytes] = []
     for place, (name, kind) in enumerate(_HEADER):
         given = block.get(name)
         if given is None:
             if place < _FIRST_FORK:
                 return b""
             break
-        fields.append(number_of(given) if kind is int else bytes_of(given))
-    encoded = bytes(rlp.encode(fields))
+        fields.append(_minimal(given) if kind is _NUMBER else bytes_of(given))
+    encoded = encode(fields)
     return encoded if keccak(encoded) == bytes_of(block["hash"]) else b""
 
 
@@ -116,11 +115,16 @@ def receipt_nodes(header: bytes, receipts: Sequence[dict[str, Any]], index: int)
 
 
 def _encode_receipt(receipt: dict[str, Any]) -> bytes:
-    logs = [
+    logs: list[Encodable] = [
         [bytes_of(log["address"]), [bytes_of(t) for t in log["topics"]], bytes_of(log["data"])]
         for log in receipt["logs"]
     ]
-    total = number_of(receipt["cumulativeGasUsed"])
-    body = rlp.encode([number_of(receipt["status"]), total, bytes_of(receipt["logsBloom"]), logs])
+    status, total = _minimal(receipt["status"]), _minimal(receipt["cumulativeGasUsed"])
+    body = encode([status, total, bytes_of(receipt["logsBloom"]), logs])
     kind = number_of(receipt.get("type") or "0x0")
-    return (bytes((kind,)) if kind else b"") + bytes(body)
+    return (bytes((kind,)) if kind else b"") + body
+
+
+def _minimal(quantity: str) -> bytes:
+    value = number_of(quantity)
+    return value.to_bytes((value.bit_length() + 7) // 8, "big")

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from registry.core.merkle import Completed, Frontier
 from registry.core.smt import MapLeaf
@@ -54,12 +55,20 @@ class LogDatabase:
         self._guard = threading.Lock()
         self._writing: int | None = None
         path.parent.mkdir(parents=True, exist_ok=True)
-        self.writer = self._connect()
-        if not self.writer.execute("SELECT 1 FROM sqlite_master WHERE name = 'meta'").fetchone():
+        try:
+            self.writer = self._connect()
+            self._check_origin(origin)
+        except BaseException:
+            self.close()
+            raise
+
+    def _check_origin(self, origin: str) -> None:
+        if not self._rows(self.writer, "SELECT 1 FROM sqlite_master WHERE name = 'meta'"):
             self._create(origin)
-        found = self.writer.execute("SELECT value FROM meta WHERE name = 'origin'").fetchone()
-        if found != (origin,):
-            raise Conflict(f"{path} holds the log {found and found[0]!r}, not {origin!r}", origin=origin)
+        found = self._rows(self.writer, "SELECT value FROM meta WHERE name = 'origin'")
+        if found != [(origin,)]:
+            held = found[0][0] if found else "nothing"
+            raise Conflict(f"{self._path} holds the log {held!r}, not {origin!r}", origin=origin)
 
     def _create(self, origin: str) -> None:
         empty = Frontier()
@@ -73,14 +82,13 @@ class LogDatabase:
             connection = sqlite3.connect(
                 self._path, isolation_level=None, check_same_thread=False, timeout=30
             )
-            connection.execute("PRAGMA journal_mode = WAL")
-            # FULL: an answer that was given must survive the power as well as the process.
-            connection.execute("PRAGMA synchronous = FULL")
-            connection.execute("PRAGMA cache_size = -65536")
         except sqlite3.Error as e:
             raise StoreUnavailable(f"the log file {self._path} cannot be opened: {e}") from e
         with self._guard:
             self._opened.append(connection)
+        # FULL: an answer that was given must survive the power as well as the process.
+        for setting in ("journal_mode = WAL", "synchronous = FULL", "cache_size = -65536"):
+            self._rows(connection, f"PRAGMA {setting}")
         return connection
 
     @property
@@ -108,10 +116,28 @@ class LogDatabase:
         finally:
             self._writing = None
 
+    @contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """This thread reads one moment of the file, whatever is written meanwhile."""
+        self._rows(self.reader, "BEGIN")
+        try:
+            yield
+        finally:
+            self._rows(self.reader, "COMMIT")
+
     @property
     def _own(self) -> sqlite3.Connection:
         """Inside a transaction its uncommitted rows, elsewhere the last commit."""
         return self.writer if self._writing == threading.get_ident() else self.reader
+
+    def _rows(self, connection: sqlite3.Connection, sql: str, given: tuple[object, ...] = ()) -> list[Any]:
+        """All rows of a query; a damaged file is VerificationFailed, a busy or missing one Unavailable."""
+        try:
+            return connection.execute(sql, given).fetchall()
+        except (sqlite3.OperationalError, sqlite3.ProgrammingError) as e:
+            raise StoreUnavailable(f"the log file {self._path} cannot be read: {e}") from e
+        except (sqlite3.Error, UnicodeDecodeError) as e:  # the latter: SQLite quotes damaged bytes
+            raise VerificationFailed(f"the log file {self._path} is damaged: {e}") from e
 
     def _roll_back(self) -> None:
         if self.writer.in_transaction:
@@ -128,7 +154,7 @@ class LogDatabase:
 
     def durable_size(self) -> int:
         """How many entries are durable, whether a checkpoint covers them yet or not."""
-        (last,) = self.reader.execute("SELECT max(idx) FROM entries").fetchone()
+        ((last,),) = self._rows(self.reader, "SELECT max(idx) FROM entries")
         return 0 if last is None else int(last) + 1
 
     def insert_entries(self, rows: Iterable[tuple[int, bytes, bytes]]) -> None:
@@ -137,9 +163,8 @@ class LogDatabase:
 
     def bodies(self, first: int, end: int) -> list[tuple[int, bytes]]:
         """Numbers and bytes of entries first … end − 1, as far as they exist."""
-        return self.reader.execute(
-            "SELECT idx, body FROM entries WHERE idx >= ? AND idx < ? ORDER BY idx", (first, end)
-        ).fetchall()
+        sql = "SELECT idx, CAST(body AS BLOB) FROM entries WHERE idx >= ? AND idx < ? ORDER BY idx"
+        return self._rows(self.reader, sql, (first, end))
 
     # --- trees
 
@@ -148,24 +173,24 @@ class LogDatabase:
         first, end = index * WIDTH, (index + 1) * WIDTH
         if level:
             sql = "SELECT hash FROM nodes WHERE tree = ? AND level = ? AND n >= ? AND n < ? ORDER BY n"
-            rows = self.reader.execute(sql, (tree, level * HEIGHT, first, end))
+            rows = self._rows(self.reader, sql, (tree, level * HEIGHT, first, end))
         elif tree == LOG_TREE:
-            sql = "SELECT leaf FROM entries WHERE idx >= ? AND idx < ? ORDER BY idx"
-            rows = self.reader.execute(sql, (first, end))
+            sql = "SELECT CAST(leaf AS BLOB) FROM entries WHERE idx >= ? AND idx < ? ORDER BY idx"
+            rows = self._rows(self.reader, sql, (first, end))
         else:
             sql = (
-                "SELECT e.leaf FROM postings p JOIN entries e ON e.idx = p.idx"
+                "SELECT CAST(e.leaf AS BLOB) FROM postings p JOIN entries e ON e.idx = p.idx"
                 " WHERE p.tree = ? AND p.pos >= ? AND p.pos < ? ORDER BY p.pos"
             )
-            rows = self.reader.execute(sql, (tree, first, end))
+            rows = self._rows(self.reader, sql, (tree, first, end))
         return [value for (value,) in rows]
 
     def tree(self, key: str) -> KeyTree | None:
         """The tree of a key ('' is the log itself)."""
-        row = self._own.execute("SELECT id, count, edge, root FROM trees WHERE key = ?", (key,)).fetchone()
-        if row is None:
+        found = self._rows(self._own, "SELECT id, count, edge, root FROM trees WHERE key = ?", (key,))
+        if not found:
             return None
-        number, count, edge, root = row
+        number, count, edge, root = found[0]
         hashes = [edge[place : place + 32] for place in range(0, len(edge), 32)]
         return KeyTree(number, key, Frontier(count, hashes), root)
 
@@ -208,23 +233,31 @@ class LogDatabase:
         """Numbers and bytes of these entries, in this order."""
         found = []
         for number in numbers:
-            row = self.reader.execute("SELECT body FROM entries WHERE idx = ?", (number,)).fetchone()
-            if row is None:
+            rows = self._rows(self.reader, "SELECT CAST(body AS BLOB) FROM entries WHERE idx = ?", (number,))
+            if not rows:
                 raise VerificationFailed(f"the index names entry {number}, which {self._path} lacks")
-            found.append((number, row[0]))
+            found.append((number, rows[0][0]))
         return found
 
     def key_count(self) -> int:
         """How many keys there are."""
-        (count,) = self._own.execute("SELECT count(*) - 1 FROM trees").fetchone()
+        ((count,),) = self._rows(self._own, "SELECT count(*) - 1 FROM trees")
         return int(count)
 
     def between(self, first: bytes, last: bytes) -> list[MapLeaf]:
         """The map's leaves with first ≤ key ≤ last."""
-        rows = self._own.execute(
-            "SELECT hash, count, root FROM trees WHERE hash >= ? AND hash <= ? ORDER BY hash", (first, last)
-        )
+        sql = "SELECT hash, count, root FROM trees WHERE hash >= ? AND hash <= ? ORDER BY hash"
+        rows = self._rows(self._own, sql, (first, last))
         return [MapLeaf(key, count, root) for key, count, root in rows]
+
+    def key_names(self) -> list[str]:
+        """Every key in the index."""
+        return [key for (key,) in self._rows(self.reader, "SELECT key FROM trees WHERE id > 0 ORDER BY key")]
+
+    def stored_leaves(self, first: int, end: int) -> list[tuple[int, bytes]]:
+        """Numbers and stored leaf hashes of entries first … end − 1."""
+        sql = "SELECT idx, CAST(leaf AS BLOB) FROM entries WHERE idx >= ? AND idx < ? ORDER BY idx"
+        return self._rows(self.reader, sql, (first, end))
 
     # --- checkpoints
 
@@ -243,17 +276,16 @@ class LogDatabase:
 
     def newest_checkpoint(self) -> bytes | None:
         """The newest checkpoint, None before the first."""
-        row = self._own.execute("SELECT note FROM checkpoints ORDER BY size DESC LIMIT 1").fetchone()
-        return None if row is None else bytes(row[0])
+        found = self._rows(self._own, "SELECT CAST(note AS BLOB) FROM checkpoints ORDER BY size DESC LIMIT 1")
+        return bytes(found[0][0]) if found else None
 
     def checkpoint_at(self, size: int) -> bytes | None:
         """The checkpoint of exactly this size, None when there was none or it was not kept."""
-        row = self.reader.execute("SELECT note FROM checkpoints WHERE size = ?", (size,)).fetchone()
-        return None if row is None else bytes(row[0])
+        found = self._rows(self.reader, "SELECT CAST(note AS BLOB) FROM checkpoints WHERE size = ?", (size,))
+        return bytes(found[0][0]) if found else None
 
     def checkpoints(self, after: int, limit: int) -> list[bytes]:
         """Checkpoints with a larger size, in order."""
-        rows = self.reader.execute(
-            "SELECT note FROM checkpoints WHERE size > ? ORDER BY size LIMIT ?", (after, limit)
-        )
+        sql = "SELECT CAST(note AS BLOB) FROM checkpoints WHERE size > ? ORDER BY size LIMIT ?"
+        rows = self._rows(self.reader, sql, (after, limit))
         return [note for (note,) in rows]

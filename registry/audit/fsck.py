@@ -1,0 +1,212 @@
+"""Does everything still agree? Chain, chain log, projection, store, and each log with itself.
+
+Each check derives one layer again from the one below it and names every difference with the layer that
+is to blame. A check never stops at its first finding, and never repairs.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import zip_longest
+from pathlib import Path
+
+from registry.audit.chainlog import ChainEvent, entry_of
+from registry.audit.logdb import LOG_TREE, LogDatabase
+from registry.audit.rows import Row
+from registry.core.checkpoint import Checkpoint, verify_checkpoint
+from registry.core.cid import Cid
+from registry.core.log import Recorded, decode_entry, keys_of
+from registry.core.merkle import Completed, Frontier, leaf_hash
+from registry.core.note import VerifierKey
+from registry.core.smt import MapLeaf, SortedLeaves, SparseMap, key_hash
+from registry.core.tiles import HEIGHT, WIDTH
+from registry.errors import RegistryError
+
+_CHUNK = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One thing that does not agree: `layer` is to blame, `where` names the place."""
+
+    layer: str
+    where: str
+    text: str
+
+
+@dataclass(slots=True)
+class _Derived:
+    """A log as it follows from its entries alone."""
+
+    edge: Frontier = field(default_factory=Frontier)
+    keys: dict[str, tuple[Frontier, list[int]]] = field(default_factory=dict)
+    nodes: list[Completed] = field(default_factory=list)
+    roots: dict[int, bytes] = field(default_factory=dict)
+
+    def map_root(self) -> bytes:
+        leaves = [MapLeaf(key_hash(key), edge.size, edge.root()) for key, (edge, _) in self.keys.items()]
+        return SparseMap(SortedLeaves(leaves), len(leaves)).root()
+
+
+def check_log(path: Path, origin: str, keys: Iterable[VerifierKey]) -> Iterator[Difference]:
+    """Derive a whole log from its entries and compare: hashes, tree, index of keys, map, checkpoints."""
+    if not path.exists():
+        yield Difference("log", str(path), "the file is missing")
+        return
+    try:
+        database = LogDatabase(path, origin)
+    except RegistryError as e:
+        yield Difference("log", str(path), e.message)
+        return
+    try:
+        with database.snapshot():
+            yield from _check_file(database, origin, tuple(keys))
+    except RegistryError as e:
+        yield Difference("log", origin, e.message)
+    except (TypeError, ValueError, AttributeError) as e:
+        yield Difference("log", origin, f"a row holds what no log writes: {e}")
+    finally:
+        database.close()
+
+
+def _check_file(database: LogDatabase, origin: str, keys: tuple[VerifierKey, ...]) -> Iterator[Difference]:
+    notes = database.checkpoints(-1, 1 << 30)
+    checkpoints, damaged = [], []
+    for note in notes:
+        try:
+            checkpoints.append(verify_checkpoint(note, origin=origin, logs=keys).checkpoint)
+        except RegistryError as e:
+            damaged.append(Difference("checkpoint", origin, e.message))
+    yield from damaged
+    covered = max((at.size for at in checkpoints), default=0)
+    derived = _Derived()
+    wanted = {at.size for at in checkpoints}
+    yield from _check_entries(database, origin, derived, covered, wanted)
+    for at in checkpoints:
+        yield from _check_checkpoint(at, derived, covered)
+    if not damaged and covered:
+        yield from _check_index(database, origin, derived)
+
+
+def _check_entries(
+    database: LogDatabase, origin: str, derived: _Derived, covered: int, wanted: set[int]
+) -> Iterator[Difference]:
+    expected = 0
+    for first in range(0, database.durable_size(), _CHUNK):
+        leaves = dict(database.stored_leaves(first, first + _CHUNK))
+        for index, raw in database.bodies(first, first + _CHUNK):
+            if index != expected:
+                yield Difference(
+                    "entry", f"{origin}:{expected}", f"entries {expected} … {index - 1} are missing"
+                )
+            expected = index + 1
+            if leaves[index] != leaf_hash(raw):
+                yield Difference("entry", f"{origin}:{index}", "the bytes are not those that were hashed")
+            if index < covered:
+                yield from _derive(derived, origin, index, raw)
+                if derived.edge.size in wanted:
+                    derived.roots[derived.edge.size] = derived.edge.root()
+
+
+def _derive(derived: _Derived, origin: str, index: int, raw: bytes) -> Iterator[Difference]:
+    leaf = leaf_hash(raw)
+    derived.nodes += derived.edge.append(leaf)[HEIGHT::HEIGHT]
+    try:
+        keys = keys_of(decode_entry(raw))
+    except RegistryError as e:
+        yield Difference("entry", f"{origin}:{index}", e.message)
+        return
+    for key in keys:
+        edge, numbers = derived.keys.setdefault(key, (Frontier(), []))
+        edge.append(leaf)
+        numbers.append(index)
+
+
+def _check_checkpoint(at: Checkpoint, derived: _Derived, covered: int) -> Iterator[Difference]:
+    where = f"{at.origin} at {at.size}"
+    if at.size and derived.roots.get(at.size) != at.root:
+        yield Difference("entry", where, "the entries do not lead to the root that was signed")
+    if at.size == covered and at.map_root is not None and derived.map_root() != at.map_root:
+        yield Difference("map", where, "the map that was signed is not that of the entries")
+
+
+def _check_index(database: LogDatabase, origin: str, derived: _Derived) -> Iterator[Difference]:
+    """What is stored only for speed: inner hashes, the keys' trees, and their entries' numbers."""
+    for node in derived.nodes:
+        tile, place = divmod(node.index, WIDTH)
+        stored = database.tile_hashes(LOG_TREE, node.level // HEIGHT, tile)
+        if place >= len(stored) or stored[place] != node.hash:
+            where = f"{origin} level {node.level} hash {node.index}"
+            yield Difference("tile", where, "a stored tile hash is not that of the entries")
+    for key in sorted(derived.keys.keys() | set(database.key_names())):
+        edge, numbers = derived.keys.get(key, (Frontier(), []))
+        try:
+            tree = database.tree(key)
+        except RegistryError as e:
+            yield Difference("map", f"{origin} {key}", e.message)
+            continue
+        if tree is None or (tree.edge.size, tree.root) != (edge.size, edge.root()):
+            yield Difference("map", f"{origin} {key}", "the key's count or root is not that of the entries")
+        if tree is not None and database.posted(tree.id, 0, 1 << 60) != numbers:
+            yield Difference("index", f"{origin} {key}", "the index names other entries than the log holds")
+
+
+def check_chain_log(records: Iterable[Recorded], events: Iterable[ChainEvent]) -> Iterator[Difference]:
+    """The chain log against the final events of the chain, in order."""
+    for number, (record, event) in enumerate(zip_longest(records, events)):
+        if record is None and event is not None:
+            yield Difference(
+                "chain log", f"chain:{number}", f"{event.name} of block {event.block_number} is missing"
+            )
+        elif event is None and record is not None:
+            yield Difference("chain log", f"chain:{number}", "the chain holds no event for this entry")
+        elif event is not None and record is not None and entry_of(event).encode() != record.raw:
+            yield Difference("chain log", f"chain:{number}", f"is not what block {event.block_number} holds")
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What the chain log says the projection must hold."""
+
+    versions: Mapping[str, tuple[str, str, int]]  # version → submitter, manifest digest, block
+    statuses: Mapping[str, int]
+    aliases: Mapping[tuple[str, str], str]  # (model id, alias) → version
+
+
+def facts_of(rows: Iterable[Row]) -> Facts:
+    """The projection's content from the chain log's rows, in order."""
+    versions: dict[str, tuple[str, str, int]] = {}
+    statuses: dict[str, int] = {}
+    aliases: dict[tuple[str, str], str] = {}
+    for row in rows:
+        if row.version is None:
+            continue
+        if row.kind == "registered":
+            versions[row.version] = (row.actor or "", row.text("manifest"), row.block or 0)
+            statuses[row.version] = 1
+        elif row.kind == "status_changed":
+            statuses[row.version] = int(row.text("status"))
+        elif row.kind == "alias_set":
+            aliases[row.model or "", row.text("name")] = row.version
+    return Facts(versions, statuses, aliases)
+
+
+def check_projection(wanted: Facts, found: Facts) -> Iterator[Difference]:
+    """The projection against the chain log."""
+    for name in ("versions", "statuses", "aliases"):
+        want, have = getattr(wanted, name), getattr(found, name)
+        for key in sorted(want.keys() | have.keys()):
+            if want.get(key) != have.get(key):
+                text = f"{name} says {have.get(key)}, the chain says {want.get(key)}"
+                yield Difference("projection", str(key), text)
+
+
+def check_store(
+    wanted: Iterable[tuple[str, Cid]], read: Callable[[Cid], Iterable[bytes]]
+) -> Iterator[Difference]:
+    """Every version's content in the store: present, whole, and of its hash. `read` re-hashes every block."""
+    for version, cid in wanted:
+        try:
+            for _ in read(cid):
+                pass
+        except RegistryError as e:
+            yield Difference("store", f"{version} {cid}", e.message)

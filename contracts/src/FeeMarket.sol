@@ -165,7 +165,6 @@ abstract contract FeeMarket is Escrow {
             entries.push(uint256(prices[i]) << 160 | uint160(miners[i]));
             _places[id][miners[i]] = uint256(prices[i]) << 64 | (i + 1);
         }
-        if (costs > MAX_RATE) revert RateOverflow(costs);
         _costs = costs;
         _open.rosterId = id;
         emit RosterChanged(id, _open.epoch, miners, prices);

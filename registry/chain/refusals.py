@@ -21,7 +21,7 @@ from registry.errors import (
 _ROWS: Mapping[type[RegistryError], str] = {
     NotAuthorized: """
         NotCouncil OnlyCouncil OnlyConsortium OnlyStorageMarket OnlyRegistry NotMember MissingRole NotLogOwner
-        NamespaceMismatch NotMiner NotYourTurn NotPeer MinerRoleMissing NotEnrolled NotVersionSubmitter
+        NotMiner NotYourTurn NotPeer MinerRoleMissing NotEnrolled NotVersionSubmitter
         NotOfNamespace NotGateway NotOriginOwner""",
     NotFound: "UnknownProposal UnknownVersion NoContract",
     Conflict: """
@@ -33,7 +33,7 @@ _ROWS: Mapping[type[RegistryError], str] = {
     Malformed: """
         InvalidCouncil InvalidName InvalidAddress InvalidRoles InvalidKey InvalidParameter InvalidReceiver
         BitmapOutOfRange LengthMismatch InvalidVerdict InvalidAlias ReasonRequired InvalidOrigin""",
-    TooLarge: "DepositTooLarge TooManyMiners PriceTooHigh BatchSizeOutOfRange RateOverflow",
+    TooLarge: "DepositTooLarge TooManyMiners PriceTooHigh BatchSizeOutOfRange",
     Expired: "BeaconTooLate AuditOver",
     FeeTooLow: "InsufficientEscrow BondTooSmall",
     VerificationFailed: "InconsistentLog",

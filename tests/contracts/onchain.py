@@ -15,6 +15,7 @@ from registry.core.version import NO_SALT, Domain, Submission, Version, submissi
 
 SLOT_S = 1_000
 NOBODY = "0x" + "0" * 40
+BOND, PENALTY = 1_000, 600
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from registry.core.ids import Address, keccak, to_address
 from registry.core.signing import KeySigner
 
 CHAIN_ID = 4711
-RICH = 10**27
+RICH = 2**97
 GAS = 400_000_000
 
 

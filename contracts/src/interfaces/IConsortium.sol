@@ -61,7 +61,6 @@ interface IConsortium {
     error MissingRole(address account, uint16 role);
     error InvalidKey(bytes32 key);
     error NotLogOwner(address caller, string origin, address owner);
-    error NamespaceMismatch(address account, uint64 namespaceId);
     error AlreadyPaused();
     error NotPaused();
 

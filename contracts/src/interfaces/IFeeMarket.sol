@@ -126,7 +126,6 @@ interface IFeeMarket {
     error NoRebateDue(uint64 epoch);
     error CreditHeld(address miner, uint64 epoch);
     error CreditSpent(address miner, uint64 epoch);
-    error RateOverflow(uint256 rate);
 
     /// @notice Add the sent value to an account's escrow. Anyone may pay for anyone.
     function deposit(address account) external payable;

@@ -18,10 +18,10 @@ from pathlib import Path
 from typing import Self
 
 from registry.core.cid import DAG_PB, Cid
-from registry.errors import Malformed, NotFound
+from registry.errors import Malformed, NotFound, VerificationFailed
 from registry.storage.base import CarResult, Collected, Link, Pin, Stored
 from registry.storage.car import read_header, write_car
-from registry.storage.dagpb import DIRECTORY, NodeLink, UnixFs, encode_node, encode_unixfs
+from registry.storage.dagpb import DIRECTORY, NodeLink, UnixFs, decode_node, encode_node, encode_unixfs
 from registry.storage.inuse import InUse
 from registry.storage.kubo_rpc import Daemon
 from registry.storage.reader import describe, is_whole, read, verify_block, walk
@@ -188,25 +188,43 @@ class KuboStore:
             begun = _lease_time(pin.name)
             if begun is not None and begun < cutoff and pin.cid not in renewed:
                 self._daemon.unpin(pin.cid)
+            elif not pin.name and self._is_lease(pin.cid):
+                # Its import ended between the pin and the name: from now on it has an age.
+                self._daemon.pin(Cid.parse(pin.cid), self._lease_name())
+
+    def _is_lease(self, text: str) -> bool:
+        try:
+            cid = Cid.parse(text)
+            links = decode_node(self.block(cid)).links if cid.codec == DAG_PB else ()
+        except (Malformed, NotFound, VerificationFailed):
+            return False
+        return bool(links) and links[0].name.startswith(_LEASE.encode())
 
     def close(self) -> None:
         """Close the connections; the daemon goes on."""
         self._daemon.close()
 
     def _upload(self, spool: Spool) -> None:
-        """Hand over a CAR and lease it; a collection by the daemon itself may come between, so try again."""
-        tops = spool.tops
-        handles = [_Handle.lease(tops[at : at + _LINKS]) for at in range(0, len(tops), _LINKS)]
-        spool.flush()
+        """Hand over a CAR and lease what is in it."""
+        held = spool.cids
+        lease = _lease_all(spool)
+        spool.seal(lease)
         with self._turns.shared():
-            for _ in range(_TRIES):
-                self._daemon.import_car(spool.path, spool.blocks)
-                with suppress(NotFound):
-                    for handle in handles:
-                        self._keep(handle, self._lease_name())
-                    return
-            # Not whole even so: a part of a DAG was uploaded, and its blocks are leased one by one.
-            self._daemon.pin_blocks(spool.cids, self._lease_name())
+            if spool.is_self_contained:
+                self._daemon.import_pinned(spool.path, spool.blocks, lease)
+                self._daemon.pin(lease, self._lease_name())
+            else:
+                self._upload_part(spool, lease, held)
+
+    def _upload_part(self, spool: Spool, lease: Cid, held: tuple[Cid, ...]) -> None:
+        # A collection by the daemon itself can come between the import and the pin: then once more.
+        for _ in range(_TRIES):
+            self._daemon.import_car(spool.path, spool.blocks)
+            if self._daemon.is_whole(lease):
+                self._daemon.pin(lease, self._lease_name())
+                return
+        # A part of a DAG was uploaded and the rest is not here: its blocks are leased one by one.
+        self._daemon.pin_blocks(held, self._lease_name())
 
     def _keep(self, handle: "_Handle", name: str) -> None:
         self._daemon.put_block(handle.cid, handle.block)
@@ -220,6 +238,18 @@ class KuboStore:
 
     def _not_found(self, cid: Cid) -> NotFound:
         return NotFound(f"{cid} is not wholly held by the Kubo daemon at {self._daemon.api}", cid=str(cid))
+
+
+def _lease_all(spool: Spool) -> Cid:
+    """Add to a CAR the handle that keeps all of it, by way of others if there is much to link to."""
+    below = spool.tops
+    while True:
+        handles = [_Handle.lease(below[at : at + _LINKS]) for at in range(0, len(below), _LINKS)]
+        for handle in handles:
+            spool.add(handle.cid, handle.block)
+        if len(handles) == 1:
+            return handles[0].cid
+        below = tuple(handle.cid for handle in handles)
 
 
 def _lease_time(name: str) -> float | None:

@@ -55,7 +55,7 @@ class Daemon:
 
     def version(self) -> str:
         """The daemon's version; StoreUnavailable when it is not one that was tested."""
-        text = str(self._ask(lambda c: c.version())["Version"])
+        text: str = self._ask(lambda c: str(c.version()["Version"]))
         digits = tuple(int(part) for part in text.split("-")[0].split(".")[:2] if part.isdigit())
         if not OLDEST <= digits < FIRST_UNTESTED:
             raise StoreUnavailable(
@@ -86,7 +86,8 @@ class Daemon:
     def block_size(self, cid: Cid) -> int | None:
         """The length of a held block, None when it is not held."""
         try:
-            return int(self._call(lambda c: c.block.stat(str(cid), offline=True))["Size"])
+            size: int = self._call(lambda c: int(c.block.stat(str(cid), offline=True)["Size"]))
+            return size
         except NotFound:
             return None
 
@@ -94,26 +95,34 @@ class Daemon:
         """Whether a DAG is held to the last leaf, by the daemon's word."""
         options = {"with-local": "true"}
         try:
-            stat = self._call(lambda c: c.files.stat(f"/ipfs/{cid}", offline=True, opts=options))
+            stat = self._call(lambda c: dict(c.files.stat(f"/ipfs/{cid}", offline=True, opts=options)))
         except NotFound:
             return False
-        return bool(stat.get("Local", False))
+        return stat.get("Local") is True
 
     def import_car(self, path: Path, blocks: int) -> None:
         """Hand over a CAR of so many blocks; nothing is pinned by it."""
-        # Without `stats` an import that pins nothing answers nothing, also when it was cut short.
-        options = {"pin-roots": "false", "stats": "true"}
-        answer = self._call(lambda c: c.dag.imprt(str(path), offline=True, opts=options))
-        taken = int(answer["Stats"]["BlockCount"])
+        self._import(path, blocks, pin_roots="false")
+
+    def import_pinned(self, path: Path, blocks: int, root: Cid) -> None:
+        """Hand over a CAR that holds all its root links to, pinned before a collection can come between."""
+        pinned = self._import(path, blocks, pin_roots="true")
+        if pinned != [(str(root), "")]:
+            raise VerificationFailed(f"the Kubo daemon at {self.api} answers {pinned} for the root {root}")
+
+    def _import(self, path: Path, blocks: int, pin_roots: str) -> list[tuple[str, str]]:
+        taken, pinned = self._call(partial(_import, path=path, pin_roots=pin_roots))
         if taken != blocks:
             raise StoreUnavailable(f"the Kubo daemon at {self.api} took {taken} of {blocks} blocks")
+        found: list[tuple[str, str]] = pinned
+        return found
 
     def put_block(self, cid: Cid, block: bytes) -> None:
         """Hand over one dag-pb block, unpinned; the daemon must name it as we do."""
         options = {"cid-codec": "dag-pb", "mhtype": "sha2-256", "pin": "false"}
-        answer = self._call(lambda c: c.block.put(io.BytesIO(block), opts=options))
-        if answer["Key"] != str(cid):
-            raise VerificationFailed(f"the Kubo daemon at {self.api} names {cid} {answer['Key']}")
+        key = self._call(lambda c: c.block.put(io.BytesIO(block), opts=options)["Key"])
+        if key != str(cid):
+            raise VerificationFailed(f"the Kubo daemon at {self.api} names {cid} {key}")
 
     def pin(self, cid: Cid, name: str) -> None:
         """Pin a DAG that is held whole."""
@@ -133,11 +142,9 @@ class Daemon:
                     raise
 
     def _pin(self, cid: Cid, options: dict[str, str], *, is_recursive: bool) -> None:
-        answer = self._call(lambda c: c.pin.add(str(cid), recursive=is_recursive, opts=dict(options)))
-        if answer["Pins"] != [str(cid)]:
-            raise VerificationFailed(
-                f"the Kubo daemon at {self.api} pinned {answer['Pins']} instead of {cid}"
-            )
+        pinned = self._call(lambda c: c.pin.add(str(cid), recursive=is_recursive, opts=dict(options))["Pins"])
+        if pinned != [str(cid)]:
+            raise VerificationFailed(f"the Kubo daemon at {self.api} pinned {pinned} instead of {cid}")
 
     def unpin(self, cid: str) -> None:
         """Remove a pin; one that is not there is fine."""
@@ -156,11 +163,13 @@ class Daemon:
 
     def collect_garbage(self) -> int:
         """Remove what no pin reaches; the number of blocks."""
-        return sum("Key" in item for item in self._call(lambda c: list(c.repo.gc(stream=True))))
+        blocks: int = self._call(lambda c: sum("Key" in item for item in c.repo.gc(stream=True)))
+        return blocks
 
     def repo_size(self) -> int:
         """The bytes of the daemon's repository."""
-        return int(self._call(lambda c: c.repo.stat(opts={"size-only": "true"}))["RepoSize"])
+        size: int = self._call(lambda c: int(c.repo.stat(opts={"size-only": "true"})["RepoSize"]))
+        return size
 
     def close(self) -> None:
         """Close every idle connection."""
@@ -234,6 +243,15 @@ class Daemon:
             raise StoreUnavailable(f"the Kubo daemon at {self.api} broke off: {e}") from e
         except (KeyError, TypeError, ValueError, AssertionError) as e:
             raise StoreUnavailable(f"what answers at {self.api} is no Kubo daemon: {e!r}") from e
+
+
+def _import(client: "Client", path: Path, pin_roots: str) -> tuple[int, list[tuple[str, str]]]:
+    # Without `stats` an import that pins nothing answers nothing, also when it was cut short.
+    options = {"pin-roots": pin_roots, "stats": "true"}
+    answer = list(client.dag.imprt(str(path), offline=True, opts=options, stream=True))
+    roots = [item["Root"] for item in answer if "Root" in item]
+    taken = sum(int(item["Stats"]["BlockCount"]) for item in answer if "Stats" in item)
+    return taken, [(root["Cid"]["/"], root.get("PinErrorMsg", "")) for root in roots]
 
 
 def _pins_of(client: "Client", kind: str) -> list[NamedPin]:

@@ -21,7 +21,7 @@ class Spool:
         with disk(Path(tempfile.gettempdir())):
             # The handle must outlive this call: __exit__ closes it, and with it the file goes.
             self._file = tempfile.NamedTemporaryFile(prefix="twinledger-", suffix=".car")  # noqa: SIM115
-        # Nothing is pinned by its roots, so the header names one that nobody has.
+        # The root is known last; the header of one root has a fixed length, and `seal` overwrites it.
         self._write(car_header((Cid(RAW, bytes(32)),)))
 
     def __enter__(self) -> Self:
@@ -34,13 +34,18 @@ class Spool:
 
     @property
     def path(self) -> Path:
-        """The file, complete after `flush`."""
+        """The file, complete after `seal`."""
         return Path(self._file.name)
 
     @property
     def tops(self) -> tuple[Cid, ...]:
         """What a pin must name so that every block is kept."""
         return tuple(sorted(self._known - self._linked))
+
+    @property
+    def is_self_contained(self) -> bool:
+        """Whether every link leads to a block of this CAR."""
+        return self._linked <= self._known
 
     @property
     def cids(self) -> tuple[Cid, ...]:
@@ -57,9 +62,11 @@ class Spool:
         self._write(frame_prefix(cid, block))
         self._write(block)
 
-    def flush(self) -> None:
-        """Write out what is still in memory."""
+    def seal(self, root: Cid) -> None:
+        """Name the root and write out what is still in memory."""
         with disk(self.path.parent):
+            self._file.seek(0)
+            self._file.write(car_header((root,)))
             self._file.flush()
 
     def _write(self, raw: bytes) -> None:

@@ -20,12 +20,7 @@ from registry.storage.dagpb import FILE, NodeLink, UnixFs, encode_node, encode_u
 from registry.storage.embedded import EmbeddedStore
 from registry.storage.unixfs import file_link, import_file, weights_root
 
-KUBO = [
-    address
-    for name in ("TWINLEDGER_KUBO_API", "TWINLEDGER_KUBO_API_2")
-    for address in os.environ.get(name, "").split(",")
-    if address
-]
+KUBO = [address for address in os.environ.get("TWINLEDGER_KUBO_API", "").split(",") if address]
 TOKEN = os.environ.get("TWINLEDGER_KUBO_TOKEN_FILE")
 MIB = 1 << 20
 # Where another test has imported ipfshttpclient first, its sessions warn of urllib3 3; the project pins 2.

@@ -12,7 +12,7 @@ from hashlib import sha256
 
 from registry.audit.completeness import Answer, Trust
 from registry.core.checkpoint import VerifiedCheckpoint
-from registry.core.log import decode_entry, keys_of
+from registry.core.log import Recorded, decode_entry, keys_of
 from registry.core.merkle import Frontier, leaf_hash
 from registry.core.promise import Promise, verify_promise
 from registry.core.tiles import TileReader
@@ -50,6 +50,13 @@ def accuse(promise: Promise, *, trust: Trust, checkpoint: bytes, fetch: Callable
     reader = TileReader(fetch, verified.checkpoint.size)
     index = _find(promise, verified, reader.entries(0, verified.checkpoint.size))
     return _verdict(promise, verified, checkpoint, index)
+
+
+def judge(promise: Promise, verified: VerifiedCheckpoint, raw: bytes, records: Iterable[Recorded]) -> Verdict:
+    """The verdict when these verified records are all entries of the log under this checkpoint."""
+    digest = promise.entry_sha256
+    found = next((record.index for record in records if sha256(record.raw).digest() == digest), None)
+    return _verdict(promise, verified, raw, found)
 
 
 def accuse_by_answer(

@@ -32,6 +32,11 @@ class CheckedReceipt:
     header: bytes
     promise: Promise | None
 
+    @property
+    def promised_log(self) -> str | None:
+        """The origin of the log that promised."""
+        return None if self.promise is None else self.promise.log
+
 
 def check_receipt(
     raw: bytes, version: str, header: CaseHeader, chain: Sequence[Recorded], trust: Trust | None

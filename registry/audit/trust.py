@@ -8,7 +8,7 @@ from registry.audit.completeness import Trust
 from registry.core.canonical import strict_json
 from registry.core.ids import Address, hex32, parse_hex32, to_address
 from registry.core.note import VerifierKey
-from registry.errors import Malformed
+from registry.errors import Malformed, VerificationFailed
 
 SCHEMA = "twinledger/trust/1"
 _FIELDS = {
@@ -51,6 +51,16 @@ class TrustFile:
         """Whom to believe about one log; it may have no key here."""
         keys = tuple(key for name, key in self.logs if name == origin)
         return Trust(origin, keys, self.witnesses, self.quorum)
+
+    def check_chain(self, chain_id: int, genesis_hash: bytes, contracts: tuple[PinnedContract, ...]) -> None:
+        """Return when this is the pinned chain with the pinned contracts; else name the difference."""
+        for what, found, wanted in (
+            ("chain id", chain_id, self.chain_id),
+            ("genesis hash", hex32(genesis_hash), hex32(self.genesis_hash)),
+            ("contracts", contracts_to_json(contracts), contracts_to_json(self.contracts)),
+        ):
+            if found != wanted:
+                raise VerificationFailed(f"the {what} is {found}, the trust file says {wanted}")
 
     def contract(self, name: str) -> PinnedContract | None:
         """A contract by its name in deployment.json."""

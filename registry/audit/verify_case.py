@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from registry.audit import case
-from registry.audit.accuse import check_promise
+from registry.audit.accuse import Finding, check_promise, judge
 from registry.audit.case import CaseHeader, LogPart
 from registry.audit.completeness import Trust
 from registry.audit.openings import Opening
@@ -68,21 +68,20 @@ def verify_case(path: Path, trust: TrustFile | None = None) -> Report:
     if trust is not None:
         _compare_with_trust(header, trust)
     claims: list[Claim] = []
-    entries: dict[str, list[Recorded]] = {}
-    openings: dict[str, list[Opening]] = {}
+    logs: dict[str, _Log] = {}
     used = {case.INDEX, case.HEADER, case.PROV, case.REPORT}
     for part in header.logs:
-        log = _Log(part, members, _trust_in(part, header, trust))
+        log = logs[part.name] = _Log(part, members, _trust_in(part, header, trust))
         claims += log.verify()
-        entries[part.name], openings[part.name] = log.records, log.openings
         used |= log.members
+    entries = {name: log.records for name, log in logs.items()}
     manifests = _manifests(members, used)
     linked = case.link_manifests(entries.get("chain", ()), manifests)
     claims += _receipts(members, header, entries.get("chain", ()), trust, used)
-    claims += _promises(members, header, trust, used)
+    claims += _promises(members, list(logs.values()), used)
     if extra := sorted(set(members) - used):
         raise VerificationFailed(f"{extra[0]} has no place in an evidence file", member=extra[0])
-    rows = case.case_rows(header, entries, openings, linked)
+    rows = case.case_rows(header, entries, {name: log.openings for name, log in logs.items()}, linked)
     for name, rendered in ((case.PROV, prov_json(rows)), (case.REPORT, report_html(rows))):
         if members[name] != rendered:
             raise VerificationFailed(f"{name} is not what the rows render to", member=name)
@@ -102,20 +101,11 @@ def _read(path: Path) -> bytes:
 
 
 def _compare_with_trust(header: CaseHeader, trust: TrustFile) -> None:
-    for what, found, wanted in (
-        ("chain id", header.chain_id, trust.chain_id),
-        ("genesis hash", hex32(header.genesis_hash), hex32(trust.genesis_hash)),
-        ("contracts", header.contracts, trust.contracts),
-    ):
-        if found != wanted:
-            raise VerificationFailed(
-                f"the case's {what} is {found}, the trust file's {wanted}", member=case.HEADER
-            )
-    for part in header.logs:
-        if not trust.for_log(part.origin).logs:
-            raise VerificationFailed(
-                f"the trust file names no key of the log {part.origin!r}", log=part.origin
-            )
+    with case.blame(case.HEADER):
+        trust.check_chain(header.chain_id, header.genesis_hash, header.contracts)
+        for part in header.logs:
+            if not trust.for_log(part.origin).logs:
+                raise VerificationFailed(f"the trust file names no key of the log {part.origin!r}")
 
 
 def _trust_in(part: LogPart, header: CaseHeader, trust: TrustFile | None) -> Trust:
@@ -170,6 +160,7 @@ class _Log:
             claims.append(Claim(f"these are all entries of {at.origin} up to {at.size}", by))
         else:
             self._check_proofs(verified)
+        self._verified = verified
         if answers in self._held:
             with case.blame(answers):
                 claims += self._check_answers(self._take(answers), at, is_proved, by)
@@ -228,6 +219,15 @@ class _Log:
         if (edge.size, edge.root()) != (leaf.count, leaf.root):
             raise VerificationFailed(f"the entries of {answer.key} are not complete", key=answer.key)
 
+    def judge(self, promise: Promise) -> Claim:
+        """What the case shows about a promise of this log."""
+        check_promise(promise, self._trust)
+        verdict = judge(promise, self._verified, b"", self.records)
+        text = f"{promise.log} promised the entry {hex32(promise.entry_sha256)} by {promise.due}: "
+        if verdict.finding is Finding.KEPT or self.part.is_whole:
+            return Claim(text + f"{verdict.finding.value}, {verdict.reason}", f"the log key of {promise.log}")
+        return Claim(text + "these entries do not decide it", f"the log key of {promise.log}")
+
     def _check_openings(self) -> None:
         member = f"proofs/{self.part.name}/openings.jsonl"
         if member not in self._held:
@@ -275,34 +275,22 @@ def _receipts(
                 version = name.removeprefix("receipts/").removesuffix(".json")
                 receipt = check_receipt(members[name], version, header, chain, believed)
                 by = sealer_of(receipt, trust)
-                if receipt.promise is not None and _part_of(receipt.promise.log, header):
-                    _check_promise(receipt.promise, header, trust)
+                given = next((p for p in header.logs if p.origin == receipt.promised_log), None)
+                if receipt.promise is not None and given is not None:
+                    check_promise(receipt.promise, _trust_in(given, header, trust))
             used.add(name)
             yield Claim(f"{version} was sealed in block {receipt.proven.block_number}", by)
 
 
-def _promises(
-    members: Mapping[str, bytes], header: CaseHeader, trust: TrustFile | None, used: set[str]
-) -> Iterator[Claim]:
+def _promises(members: Mapping[str, bytes], logs: Sequence[_Log], used: set[str]) -> Iterator[Claim]:
+    """Each promise, and whether the entries show it kept or broken."""
     if case.PROMISES not in members:
         return
     used.add(case.PROMISES)
     with case.blame(case.PROMISES):
         for line in members[case.PROMISES].splitlines(keepends=True):
             promise = Promise.from_json(read_canonical(line.removesuffix(b"\n")))
-            if canonical(promise.to_json()) + b"\n" != line:
-                raise VerificationFailed("a promise is not in its canonical form")
-            _check_promise(promise, header, trust)
-            text = f"{promise.log} promised the entry {hex32(promise.entry_sha256)} by {promise.due}"
-            yield Claim(text, f"the log key of {promise.log}")
-
-
-def _check_promise(promise: Promise, header: CaseHeader, trust: TrustFile | None) -> None:
-    part = _part_of(promise.log, header)
-    if part is None:
-        raise VerificationFailed(f"a promise is of {promise.log!r}, no log of this case")
-    check_promise(promise, _trust_in(part, header, trust))
-
-
-def _part_of(origin: str, header: CaseHeader) -> LogPart | None:
-    return next((part for part in header.logs if part.origin == origin), None)
+            log = next((log for log in logs if log.part.origin == promise.log), None)
+            if log is None or canonical(promise.to_json()) + b"\n" != line:
+                raise VerificationFailed("a promise is of no log of this case, or not in its canonical form")
+            yield log.judge(promise)

@@ -8,6 +8,8 @@ waiting tax of `fwt.py`, so no arrival time is needed.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from registry.errors import Malformed
+
 
 @dataclass(frozen=True, slots=True)
 class Pending:
@@ -15,6 +17,10 @@ class Pending:
 
     high: bool
     any: bool
+
+    def __post_init__(self) -> None:
+        if self.high and not self.any:
+            raise Malformed("a slot with priority items pending has something pending", field="post")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +68,7 @@ def runs(pending: Sequence[Pending], run_cap: int) -> list[Delay]:
     high = every = 0
     for slot in reversed(pending):
         high = min(run_cap, 1 + high) if slot.high else 0
-        every = min(run_cap, 1 + every) if slot.any or slot.high else 0
+        every = min(run_cap, 1 + every) if slot.any else 0
         found.append(Delay(high, every))
     found.reverse()
     return found

@@ -71,6 +71,7 @@ class Ledger:
         self._posts: dict[str, tuple[Pending, ...]] = {}
         self._posts_before: dict[str, tuple[Pending, ...]] = {}
         self._tax: dict[str, int] = {}
+        self._ever_sealed = False
         self._rebate: Rebate | None = None
         self.menu = self._menu()
 
@@ -103,6 +104,7 @@ class Ledger:
         menu = self.menu
         rho, tax = (menu.rho_high, menu.tax_high) if high else (menu.rho_low, menu.tax_low)
         self._take(payer, size * (rho + tax))
+        self._ever_sealed = True
         for miner, price in self.prices.items():
             self._give(miner, price * size)
             self._reimbursed[miner] = self._reimbursed.get(miner, 0) + price * size
@@ -160,16 +162,19 @@ class Ledger:
         return self._rebate is None
 
     def enrol(self, account: str) -> None:
-        """Take `account` into the rebates from the next epoch on."""
-        self.roll.enrol(account, first=self.epoch + 1)
+        """Take `account` into the rebates from the next epoch on; at once while nothing was ever sealed."""
+        self.roll.enrol(account, first=self.epoch + self._ever_sealed)
+        self._refresh()
 
     def retire(self, account: str) -> None:
-        """Let `account` have its last rebate for the open epoch."""
-        self.roll.retire(account, last=self.epoch)
+        """Let `account` have its last rebate for the open epoch; none while nothing was ever sealed."""
+        self.roll.retire(account, last=self.epoch - 1 + self._ever_sealed)
+        self._refresh()
 
     def set_prices(self, prices: Mapping[str, int]) -> None:
-        """Enrol exactly these miners at these wei per byte from the next epoch on."""
+        """Enrol exactly these miners from the next epoch on; at once while nothing was ever sealed."""
         self._next_prices = dict(prices)
+        self._refresh()
 
     def penalise(self, miner: str, amount: int) -> None:
         """Move a failed audit's penalty from the miner's credits to the carry, as its own entry."""
@@ -219,10 +224,18 @@ class Ledger:
         self._sealed_before, self._sealed = self._sealed, {}
         self._posts_before, self._posts = self._posts, {}
         self._tax, self._reimbursed = {}, {}
+        self._take_terms()
+        self.check()
+
+    def _take_terms(self) -> None:
+        """What was decided for this epoch comes into force, and the menu with it."""
         if self._next_prices is not None:
             self.prices, self._next_prices = self._next_prices, None
         self.menu = self._menu()
-        self.check()
+
+    def _refresh(self) -> None:
+        if not self._ever_sealed:
+            self._take_terms()
 
     def _settle(self) -> None:
         """Once every line is paid, what floors left over joins the carry (I3: under 2 wei an account)."""

@@ -5,8 +5,10 @@ from hypothesis import strategies as st
 
 from incentives.backlog import DelayCosts, Pending, SealedBytes, estimate, lower_median, runs
 
+BITS = st.sampled_from([Pending(False, False), Pending(False, True), Pending(True, True)])
 
-@given(pending=st.lists(st.builds(Pending, st.booleans(), st.booleans()), max_size=30), cap=st.integers(1, 8))
+
+@given(pending=st.lists(BITS, max_size=30), cap=st.integers(1, 8))
 def test_a_run_counts_slots_until_nothing_waits(pending, cap):
     """Oracle: walk forward from each slot."""
     for k, delay in enumerate(runs(pending, cap)):
@@ -18,7 +20,7 @@ def test_a_run_counts_slots_until_nothing_waits(pending, cap):
             return n
 
         assert delay.run_high == length(lambda p: p.high)
-        assert delay.run_all == length(lambda p: p.high or p.any)
+        assert delay.run_all == length(lambda p: p.any)
 
 
 def test_a_class_without_bytes_takes_the_plain_mean():

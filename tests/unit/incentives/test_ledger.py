@@ -13,7 +13,8 @@ RULES = Rules(DelayCosts(high=40, low=10, run_cap=64), eps=1, eta=2, tau0=(12, 5
 QUIET = [Pending(False, False)] * SLOTS
 BUSY = [Pending(True, True)] * SLOTS
 
-bitmaps = st.lists(st.builds(Pending, st.booleans(), st.booleans()), min_size=SLOTS, max_size=SLOTS)
+BITS = st.sampled_from([Pending(False, False), Pending(False, True), Pending(True, True)])
+bitmaps = st.lists(BITS, min_size=SLOTS, max_size=SLOTS)
 items = st.tuples(
     st.sampled_from([*USERS, "outsider"]),
     st.integers(1, 5000),
@@ -220,8 +221,19 @@ def test_a_penalty_during_paging_waits_for_the_next_rebate():
     assert 4001 <= ledger.carry < 4001 + 8
 
 
+def test_before_the_first_seal_terms_change_at_once():
+    ledger = opened(users=["u0"])
+    assert ledger.menu.tax_low == 0
+    ledger.enrol("u1")
+    ledger.set_prices({"m0": 3})
+    assert (ledger.menu.tax_low, ledger.menu.rho_low) == (5, 3)
+    ledger.retire("u1")
+    assert ledger.menu.tax_low == 0
+
+
 def test_enrolment_and_prices_change_only_at_the_boundary():
     ledger = opened()
+    ledger.include("u0", 1, high=False, slot=0, sealer="m0")
     ledger.enrol("late")
     ledger.retire("u3")
     ledger.set_prices({"m0": 1, "m9": 2})
@@ -282,3 +294,5 @@ def test_what_the_ledger_refuses():
         ledger.post("m0", [*QUIET, Pending(False, False)])
     with pytest.raises(Conflict):
         ledger.enrol("u0")
+    with pytest.raises(Malformed):
+        Pending(high=True, any=False)

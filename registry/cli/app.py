@@ -4,7 +4,6 @@ import json
 import sys
 from collections.abc import Sequence
 
-import click
 import typer
 
 from registry.cli import account, audit, home, keys, mechanism, models, operate, submissions, tasks
@@ -47,16 +46,12 @@ def run(arguments: list[str]) -> int:
     try:
         given, rest = split_globals(arguments)
         with given.applied():
-            result = typer.main.get_command(app).main(rest, prog_name="twinledger", standalone_mode=False)
-            return result if isinstance(result, int) else 0
-    except click.exceptions.NoArgsIsHelpError as e:
-        click.echo(e.format_message())
-        return 2
-    except click.ClickException as e:
-        e.show()
-        return 2
-    except (click.Abort, KeyboardInterrupt):
-        click.echo("interrupted", err=True)
+            typer.main.get_command(app).main(rest, prog_name="twinledger")
+    except SystemExit as e:
+        # How typer ends every run: 0, 2 for the usage, or what a command chose.
+        return e.code if isinstance(e.code, int) else 0
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
         return 1
     except RegistryError as e:
         _fail(e, given)
@@ -65,6 +60,7 @@ def run(arguments: list[str]) -> int:
         # The reader of our output went away (`| head`); there is nobody left to tell.
         sys.stderr.close()
         return 0
+    return 0
 
 
 def _fail(error: RegistryError, given: Globals) -> None:

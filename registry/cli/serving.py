@@ -69,6 +69,7 @@ def _server(service: Service, settings: Settings) -> uvicorn.Server:
         log_level="warning",
         access_log=False,
         http="httptools",
+        ws="none",
         lifespan="off",
         timeout_graceful_shutdown=10,
         ssl_certfile=api.tls_certificate_file,

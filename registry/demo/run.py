@@ -116,9 +116,10 @@ def run_demo(
     *,
     source: Source | None = None,
 ) -> DemoResult:
-    """Run the whole story and print it; `client_for("ns/cell")` gives the client of that cell's edge server.
+    """Run the whole story with its progress on `console`; `report.print_report` tells what came of it.
 
-    `source` is any simulator; without it the one that `options.source` names.
+    `client_for("ns/cell")` gives the client of that cell's edge server and is asked once per cell. `source`
+    is any simulator; without it the one that `options.source` names.
     """
     schedule = Schedule(options.rounds)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
@@ -129,7 +130,7 @@ def run_demo(
         Progress(*columns, console=console) as bars,
     ):
         stage = Stage(
-            client_for=client_for,
+            client_for=cache(client_for),
             options=options,
             source=simulator,
             schedule=schedule,

@@ -126,7 +126,7 @@ class Index:
             .join(t.namespaces, t.namespaces.c.namespace_id == t.versions.c.namespace_id)
             .join(t.manifests, names_manifest())
             .where(full > after)
-            .group_by(t.versions.c.model_id, full)
+            .group_by(t.versions.c.model_id, t.namespaces.c.name, t.manifests.c.name)
             .order_by(full)
             .limit(limit)
         )

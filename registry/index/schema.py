@@ -3,7 +3,9 @@
 What is current is the newest row, so that undoing a reorganisation is one DELETE per table.
 """
 
-from sqlalchemy import BigInteger, Column, Float, Index, Integer, MetaData, PrimaryKeyConstraint, Table, Text
+from sqlalchemy import BigInteger, Column, Float, Index, Integer, MetaData, PrimaryKeyConstraint, Table
+
+from registry.database import ExactText
 
 metadata = MetaData()
 
@@ -20,7 +22,7 @@ def _history(name: str, *columns: Column[object]) -> Table:
 
 
 def _text(name: str) -> Column[object]:
-    return Column(name, Text, nullable=False)
+    return Column(name, ExactText, nullable=False)
 
 
 def _number(name: str) -> Column[object]:
@@ -74,14 +76,14 @@ aliases = _history("aliases", _text("model_id"), _text("alias"), _text("version_
 manifests = Table(
     "manifests",
     metadata,
-    Column("digest", Text, primary_key=True),
+    Column("digest", ExactText, primary_key=True),
     _text("namespace"),
     _text("name"),
     _text("name_hash"),
     _text("body"),
 )
 fields = Table(
-    "fields", metadata, _text("digest"), _text("key"), Column("text", Text), Column("number", Float)
+    "fields", metadata, _text("digest"), _text("key"), Column("text", ExactText), Column("number", Float)
 )
 
 Index("versions_by_id", versions.c.version_id, unique=True)

@@ -110,9 +110,9 @@ def _conditions(wanted: Search) -> list[ColumnElement[bool]]:
     for metric in wanted.metrics:
         column, value = t.fields.c.number, literal(metric.value)
         test = column == value if metric.comparison == "=" else column.op(metric.comparison)(value)
-        conditions.append(_field(t.fields.c.key == f"metric.{metric.name}", test))
+        conditions.append(_field(t.fields.c.key == f"metric:{metric.name}", test))
     if wanted.near is not None:
-        conditions.append(_field(t.fields.c.key == "bbox.south"))
+        conditions.append(_field(t.fields.c.key == "bbox_south"))
     return conditions
 
 
@@ -143,8 +143,8 @@ def _order(wanted: Search) -> tuple[ColumnElement[object], bool]:
 
 def _distance(latitude: float, longitude: float) -> ColumnElement[object]:
     """Squared distance in degrees of latitude, rounded so that a cursor can repeat it exactly."""
-    north = (_side("bbox.south") + _side("bbox.north")) / 2 - latitude
-    east = ((_side("bbox.west") + _side("bbox.east")) / 2 - longitude) * math.cos(math.radians(latitude))
+    north = (_side("bbox_south") + _side("bbox_north")) / 2 - latitude
+    east = ((_side("bbox_west") + _side("bbox_east")) / 2 - longitude) * math.cos(math.radians(latitude))
     return func.round((north * north + east * east) * 1e12)
 
 
@@ -161,7 +161,8 @@ def _read_cursor(cursor: str) -> tuple[object, int, int]:
     place, *rest = cursor.rsplit("~", 2)
     try:
         block, log_index = map(int, rest)
-        return (float(place) if place.replace(".", "", 1).isdigit() else place), block, log_index
+        # A place is a number, or a name, which has a slash.
+        return (place if "/" in place else float(place)), block, log_index
     except ValueError as e:
         raise Malformed(f"{cursor!r} is no cursor of this search", hint="start without a cursor") from e
 

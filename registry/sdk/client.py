@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, Self
 
 from registry.chain.gateway import version_tuple
 from registry.core.ids import Address
@@ -51,6 +51,16 @@ class Client:
         self._submitter = Submitter(self._session)
         self.account = Account(self._session)
         self.members = Members(self._session)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._session.http.close()
 
     @property
     def address(self) -> Address:
@@ -130,8 +140,13 @@ class Client:
         self, ref: str, to: str | Path, cell: str | None = None, *, allow_revoked: bool = False
     ) -> Retrieved:
         """Download a version into folder `to`, verified to the last byte; a mismatch writes nothing."""
-        session = self._session.in_cell(cell) if cell else self._session
-        return Retriever(session).retrieve(ref, to, allow_revoked=allow_revoked)
+        if cell is None:
+            return Retriever(self._session).retrieve(ref, to, allow_revoked=allow_revoked)
+        session = self._session.in_cell(cell)
+        try:
+            return Retriever(session).retrieve(ref, to, allow_revoked=allow_revoked)
+        finally:
+            session.http.close()
 
     def verify(self, ref: str) -> dict[str, str]:
         """Check a version against the chain's own proof without keeping its files; VerificationFailed."""

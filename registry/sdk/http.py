@@ -8,6 +8,7 @@ import json
 import secrets
 import threading
 import time
+import weakref
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -47,7 +48,14 @@ class Http:
         self._signer = signer
         self._cell = cell or ""
         self._local = threading.local()
+        # A client that is dropped without close() leaves no open socket behind.
+        self._opened: set[http.client.HTTPConnection] = set()
+        self._closing = weakref.finalize(self, _close_all, self._opened)
         self.domain: Domain | None = None
+
+    def close(self) -> None:
+        """Close every connection, of whichever thread."""
+        self._closing()
 
     def get(self, path: str, query: Mapping[str, object] | None = None) -> Any:
         """The JSON answer of a GET."""
@@ -152,13 +160,20 @@ class Http:
             kind = http.client.HTTPSConnection if self._secure else http.client.HTTPConnection
             connection = kind(self._host, self._port, timeout=self._timeout_s, blocksize=PIECE)
             self._local.connection = connection
+            self._opened.add(connection)
         return connection
 
     def _drop(self) -> None:
         connection = getattr(self._local, "connection", None)
         if connection is not None:
             connection.close()
+            self._opened.discard(connection)
             self._local.connection = None
+
+
+def _close_all(connections: set[http.client.HTTPConnection]) -> None:
+    for connection in list(connections):
+        connection.close()
 
 
 def _target(path: str, query: Mapping[str, object] | None) -> str:

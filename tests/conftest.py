@@ -1,0 +1,68 @@
+"""A whole installation for tests: chain, store, miners, API over a real socket, in this process."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from zlib import crc32
+
+import numpy as np
+import pytest
+from safetensors.numpy import save_file
+
+from registry.cli.serving import in_background
+from registry.config import Home, Settings, load_settings
+from registry.sdk import Client
+from registry.wiring.up import Running, running
+
+
+@dataclass(frozen=True)
+class Live:
+    """A running installation and how to talk to it."""
+
+    home: Home
+    settings: Settings
+    running: Running
+
+    @property
+    def url(self) -> str:
+        return self.running.url
+
+    def client(self, cell: str | None = None) -> Client:
+        return Client(home=self.home.root, cell=cell)
+
+
+@pytest.fixture(autouse=True)
+def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """What the person who runs the tests has set must not change what they find."""
+    for name in ("TWINLEDGER_HOME", "TWINLEDGER_URL", "TWINLEDGER_KEY", "TWINLEDGER_PASSWORD_FILE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+
+
+@pytest.fixture(scope="session")
+def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
+    """One installation for the whole session."""
+    home = Home(tmp_path_factory.mktemp("live") / "home").make()
+    settings = load_settings(home, {}, folder=home.root, options={"api.port": 0}).settings
+    with running(home, settings) as found, in_background(found.gateway.service, settings, found.listener):
+        yield Live(home, settings, found)
+
+
+@pytest.fixture
+def client(live: Live) -> Iterator[Client]:
+    """The development member."""
+    with live.client() as found:
+        yield found
+
+
+def write_weights(path: Path, seed: int, shape: tuple[int, ...] = (8, 8)) -> Path:
+    """A small safetensors file whose content follows from the seed."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    save_file({"weights": np.random.default_rng(seed).normal(size=shape).astype("float32")}, path)
+    return path
+
+
+@pytest.fixture
+def weights(tmp_path: Path, request: pytest.FixtureRequest) -> Path:
+    """Weights that no other test submits."""
+    return write_weights(tmp_path / "twin.safetensors", crc32(request.node.nodeid.encode()))

@@ -22,22 +22,32 @@ _ROWS: Mapping[type[RegistryError], str] = {
     NotAuthorized: """
         NotCouncil OnlyCouncil OnlyConsortium OnlyStorageMarket OnlyRegistry NotMember MissingRole NotLogOwner
         NotMiner NotYourTurn NotPeer MinerRoleMissing NotEnrolled NotVersionSubmitter
-        NotOfNamespace NotGateway NotOriginOwner""",
-    NotFound: "UnknownProposal UnknownVersion NoContract",
+        NotOfNamespace NotGateway NotOriginOwner RoleRequired NotTaskAggregator
+        NotAttestor NotOfferProvider""",
+    NotFound: """
+        UnknownProposal UnknownVersion NoContract UnknownTask UnknownItem UnknownOffer UnknownService""",
     Conflict: """
         AlreadyApproved AlreadyExecuted NotEnoughApprovals AlreadyConnected NotConnected NamespaceTaken
         AlreadyMember AlreadyPaused NotPaused StorageMarketConnected EpochNotOver NotOpenEpoch AlreadyPosted
         EpochNotIdle EpochNotClosed RebatesDue NoRebateDue CreditHeld CreditSpent BondLocked
         BeaconAlreadyDrawn BeaconMissing EpochRunning AlreadyAttested NotAbsent LeafNotShown PostsMissing
-        RegistryPaused SizeNotGrowing NotAudited NotCancellable VersionRevoked StatusNotForward""",
+        RegistryPaused SizeNotGrowing NotAudited NotCancellable VersionRevoked StatusNotForward
+        PoolPaused WrongMechanism BidsOpen AlreadyCommitted AlreadyChosen WrongRoundState WindowOpen
+        AlreadyClaimed RoundOverdrawn CapacityExceeded DeadlineNotReached OfferNotStanding
+        NoOfferAccepted ValuesMissing EpochAlreadyAttested EpochNotPassed EpochAlreadyPaid ServiceOver
+        ServiceRunning NothingOwed""",
     Malformed: """
         InvalidCouncil InvalidName InvalidAddress InvalidRoles InvalidKey InvalidParameter InvalidReceiver
-        BitmapOutOfRange LengthMismatch InvalidVerdict InvalidAlias ReasonRequired InvalidOrigin""",
-    TooLarge: "DepositTooLarge TooManyMiners PriceTooHigh BatchSizeOutOfRange",
-    Expired: "BeaconTooLate AuditOver",
-    FeeTooLow: "InsufficientEscrow BondTooSmall",
-    VerificationFailed: "InconsistentLog",
-    Rejected: "TransferFailed BondTransferFailed",
+        BitmapOutOfRange LengthMismatch InvalidVerdict InvalidAlias ReasonRequired InvalidOrigin
+        InvalidTerms MenuSizeOutOfRange MenuNotRational MenuNotCompatible BidOutOfRange RoundOutOfRange
+        InvalidAward EpochOutOfRange""",
+    TooLarge: """
+        DepositTooLarge TooManyMiners PriceTooHigh BatchSizeOutOfRange TooManyBids TotalTooLarge TooManyLeaves
+        TooManyOffers""",
+    Expired: "BeaconTooLate AuditOver BidsClosed SettlementTooLate WindowClosed DeadlinePassed",
+    FeeTooLow: "InsufficientEscrow BondTooSmall EscrowTooSmall WrongBond PriceAboveLimit",
+    VerificationFailed: "InconsistentLog RevealMismatch NotUnderRoot PaymentRuleBroken",
+    Rejected: "TransferFailed BondTransferFailed PaymentFailed",
 }
 
 CLASS_OF: Mapping[str, type[RegistryError]] = MappingProxyType(
@@ -55,6 +65,9 @@ HINT_OF: Mapping[str, str] = MappingProxyType(
         "RegistryPaused": "ask the council; withdraw, claim, refund and cancel still work",
         "ReasonRequired": "say why with --reason",
         "NotMember": "ask the council to run `twinledger member add`",
+        "RoleRequired": "ask the council to run `twinledger member add` with the role it names",
+        "WindowOpen": "wait for the end of the challenge window, `twinledger task show` says when it is",
+        "PoolPaused": "ask the council; claim, refund and challenge still work",
     }
 )
 

@@ -25,7 +25,7 @@ from registry.chain.base import Block, Log, Receipt, ReceiptProof
 from registry.chain.blocks import MinedTransaction, chain_class, decode_mined, mined_key
 from registry.chain.kv import CommittedKV, HashedCache
 from registry.core.ids import Address, address_bytes, address_of
-from registry.errors import NotFound
+from registry.errors import ChainUnavailable, NotFound
 
 CALL_GAS = 500_000_000
 _NOBODY = Canonical(bytes(20))
@@ -140,23 +140,29 @@ class Views:
 
     def __init__(self, path: Path, chain_id: int, cache: HashedCache, count: int) -> None:
         self._all = [View(path, chain_id, cache) for _ in range(count)]
-        self._free: LifoQueue[View] = LifoQueue()
+        self._free: LifoQueue[View | None] = LifoQueue()
         for view in self._all:
             self._free.put(view)
 
     @contextmanager
     def lend(self) -> Iterator[View]:
-        """A view for the length of the block; waits while all are out."""
+        """A view for the length of the block; waits while all are out, ChainUnavailable once closed."""
         view = self._free.get()
+        if view is None:
+            self._free.put(None)
+            raise ChainUnavailable("the chain is closed", hint="run `twinledger up`")
         try:
             yield view
         finally:
             self._free.put(view)
 
     def close(self) -> None:
-        """Wait until every view is back, then close them."""
-        for _ in self._all:
-            self._free.get().close()
+        """Wait until every view is back, close them, and refuse everybody who asks from now on."""
+        returned = [self._free.get() for _ in self._all]
+        self._free.put(None)
+        for view in returned:
+            if view is not None:
+                view.close()
 
 
 def revert_data(computation: ComputationAPI) -> bytes:

@@ -1,113 +1,26 @@
 """What every chain backend promises (registry.chain.base.ChainLink), on each backend this machine has."""
 
 import json
-import os
 import secrets
-import shutil
-import subprocess
-import tempfile
 import threading
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from registry.chain.base import ChainLink, Receipt, Reverted
+from registry.chain.base import ChainLink, Reverted
 from registry.chain.sender import Sender
-from registry.chain.signed import Draft, sign_draft
 from registry.core.ids import Address, keccak
 from registry.core.receipt_proof import open_receipt_proof
-from registry.core.signing import KeySigner
-from registry.errors import ChainUnavailable, Conflict, FeeTooLow, NotFound, Rejected
+from registry.errors import Conflict, FeeTooLow, NotFound, Rejected
 
-ROOT = Path(__file__).parents[2]
-PROBE = json.loads((ROOT / "tests/vectors/data/probe_contract.json").read_text())
-# The first account of anvil's well-known mnemonic, funded on every development network.
-RICH = KeySigner(bytes.fromhex("ac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80"))
-BACKENDS = ("embedded", "rpc:anvil", "rpc:geth")
+PROBE = json.loads((Path(__file__).parents[1] / "vectors/data/probe_contract.json").read_text())
+Rig = Any  # conftest.Rig: a link, and a sender that can pay
 
 
 def words(*values: int) -> bytes:
     return b"".join(v.to_bytes(32, "big") for v in values)
-
-
-def embedded(folder: Path) -> Iterator[ChainLink]:
-    from registry.chain.blocks import Genesis
-    from registry.chain.embedded import EmbeddedChain
-
-    link = EmbeddedChain(folder, Genesis(1337, ((RICH.address, 10**24),)))
-    yield link
-    link.close()
-
-
-def engine_urls(name: str, folder: Path) -> tuple[str, ...]:
-    """The node's HTTP URLs: given by the environment, or of an engine started in the folder."""
-    variable = f"TWINLEDGER_{name.upper()}"
-    given = os.environ
-    if variable not in given:
-        argv = [ROOT / "scripts/devnet" / name, "start", "--dir", folder]
-        done = subprocess.run(argv, capture_output=True, text=True, check=False)
-        if done.returncode == 3 and os.environ.get("CI") != "true":
-            pytest.skip(f"rpc:{name}: {done.stderr.strip()}")
-        assert done.returncode == 0, done.stderr
-        pairs = (line.removeprefix("export ").split("=", 1) for line in done.stdout.splitlines())
-        given = {key: value.strip("'") for key, value in pairs}
-    return tuple(given[v] for v in (variable, f"{variable}_2", f"{variable}_3") if v in given)
-
-
-def over_rpc(name: str, folder: Path) -> Iterator[ChainLink]:
-    from registry.chain.rpc import RpcChain
-
-    urls = engine_urls(name, folder)
-    link = RpcChain(urls[:1], confirmations=0)
-    yield link
-    link.close()
-    if (folder / "layout.json").exists():
-        subprocess.run([ROOT / "scripts/devnet" / name, "stop", "--dir", folder], check=True)
-
-
-@pytest.fixture(scope="module", params=BACKENDS)
-def link(request: pytest.FixtureRequest) -> Iterator[ChainLink]:
-    folder = Path(tempfile.mkdtemp(prefix="twinledger-chain-", dir="/var/tmp"))
-    kind, _, engine = request.param.partition(":")
-    yield from over_rpc(engine, folder / engine) if kind == "rpc" else embedded(folder)
-    shutil.rmtree(folder)
-
-
-@dataclass(frozen=True)
-class Rig:
-    link: ChainLink
-    rich: Sender
-
-    def newcomer(self, wei: int = 10**18) -> KeySigner:
-        key = KeySigner(secrets.token_bytes(32))
-        if wei:
-            self.rich.send(key.address, b"", wei)
-        return key
-
-    def sign(self, key: KeySigner, to: Address | None, data: bytes, value: int = 0, **changed: int) -> bytes:
-        fields = {"chain_id": self.link.chain_id, "nonce": self.link.nonce(key.address), "gas": 200_000}
-        fields |= changed
-        fee = self.link.fee_policy()
-        return sign_draft(Draft(fee=fee, to=to, value=value, payload=data, **fields), key)
-
-    def mined(self, tx_hash: bytes) -> Receipt:
-        while (receipt := self.link.receipt(tx_hash)) is None:
-            self.link.wait_head(self.link.head().number, 1)
-        return receipt
-
-
-@pytest.fixture(scope="module")
-def rig(link: ChainLink) -> Rig:
-    return Rig(link, Sender(link, RICH))
-
-
-@pytest.fixture(scope="module")
-def probe(rig: Rig) -> Address:
-    address = rig.rich.send(None, bytes.fromhex(PROBE["creation"][2:])).contract_address
-    assert address is not None
-    return address
 
 
 def test_block_zero_is_the_genesis(link: ChainLink) -> None:
@@ -136,10 +49,10 @@ def test_a_block_beyond_the_head_is_not_found(link: ChainLink) -> None:
 
 def test_a_payment_arrives_and_counts_as_one_nonce(rig: Rig) -> None:
     key = rig.newcomer(0)
-    before = rig.link.mined_nonce(RICH.address)
+    before = rig.link.mined_nonce(rig.key.address)
     receipt = rig.rich.send(key.address, b"", 12_345)
     assert rig.link.balance(key.address) == 12_345
-    assert rig.link.mined_nonce(RICH.address) == before + 1 == rig.link.nonce(RICH.address)
+    assert rig.link.mined_nonce(rig.key.address) == before + 1 == rig.link.nonce(rig.key.address)
     assert receipt.succeeded
     assert receipt.gas_used == 21_000
     assert rig.link.block(receipt.block_number).hash == receipt.block_hash
@@ -151,7 +64,7 @@ def test_an_unknown_transaction_has_no_receipt(link: ChainLink) -> None:
 
 def test_sending_the_same_bytes_again_changes_nothing(rig: Rig) -> None:
     key = rig.newcomer(0)
-    raw = rig.sign(RICH, key.address, b"", 7)
+    raw = rig.sign(rig.key, key.address, b"", 7)
     assert rig.link.send(raw) == rig.link.send(raw) == keccak(raw)
     rig.mined(keccak(raw))
     assert rig.link.send(raw) == keccak(raw)
@@ -160,14 +73,14 @@ def test_sending_the_same_bytes_again_changes_nothing(rig: Rig) -> None:
 
 def test_a_created_contract_has_its_code(rig: Rig, probe: Address) -> None:
     assert rig.link.code(probe) == bytes.fromhex(PROBE["runtime"][2:])
-    assert rig.link.code(RICH.address) == b""
+    assert rig.link.code(rig.key.address) == b""
 
 
 def test_a_call_sees_the_newest_state_and_its_sender(rig: Rig, probe: Address) -> None:
     value = secrets.randbits(200)
     rig.rich.send(probe, words(1, value))
     assert rig.link.call(probe, words(0)) == words(value)
-    assert rig.link.call(probe, words(5), RICH.address)[12:].hex() == RICH.address[2:].lower()
+    assert rig.link.call(probe, words(5), rig.key.address)[12:].hex() == rig.key.address[2:].lower()
 
 
 def test_a_call_does_not_change_the_state(rig: Rig, probe: Address) -> None:
@@ -194,17 +107,17 @@ def test_an_invalid_opcode_is_a_refusal_without_a_reason(rig: Rig, probe: Addres
 
 
 def test_a_transaction_that_reverts_is_mined_and_keeps_its_reason(rig: Rig, probe: Address) -> None:
-    receipt = rig.mined(rig.link.send(rig.sign(RICH, probe, words(2) + b"\x01\x02\x03\x04why")))
+    receipt = rig.mined(rig.link.send(rig.sign(rig.key, probe, words(2) + b"\x01\x02\x03\x04why")))
     assert not receipt.succeeded
     assert receipt.logs == ()
     assert rig.link.failure(receipt.tx_hash) == b"\x01\x02\x03\x04why"
 
 
 def test_the_sender_raises_the_reason_and_sends_nothing(rig: Rig, probe: Address) -> None:
-    before = rig.link.nonce(RICH.address)
+    before = rig.link.nonce(rig.key.address)
     with pytest.raises(Rejected, match="0x01020304"):
         rig.rich.send(probe, words(2) + b"\x01\x02\x03\x04")
-    assert rig.link.nonce(RICH.address) == before
+    assert rig.link.nonce(rig.key.address) == before
 
 
 def test_logs_come_in_chain_order_and_only_of_the_asked_contracts(rig: Rig, probe: Address) -> None:
@@ -218,7 +131,7 @@ def test_logs_come_in_chain_order_and_only_of_the_asked_contracts(rig: Rig, prob
     ]
     assert {log.address for log in logs} == {probe}
     assert logs[0].topics[0].hex() == PROBE["stored_topic"][2:]
-    assert logs[0].topics[1][12:].hex() == RICH.address[2:].lower()
+    assert logs[0].topics[1][12:].hex() == rig.key.address[2:].lower()
     assert logs[0] == receipts[0].logs[0]
     assert rig.link.logs(last + 1, last, [probe]) == []
 
@@ -235,9 +148,9 @@ def test_logs_of_one_block_count_through_its_transactions(rig: Rig, probe: Addre
 
 
 def test_a_spent_nonce_is_a_conflict(rig: Rig) -> None:
-    spent = rig.link.mined_nonce(RICH.address) - 1
+    spent = rig.link.mined_nonce(rig.key.address) - 1
     with pytest.raises(Conflict):
-        rig.link.send(rig.sign(RICH, RICH.address, b"", secrets.randbits(30), nonce=spent))
+        rig.link.send(rig.sign(rig.key, rig.key.address, b"", secrets.randbits(30), nonce=spent))
 
 
 def test_garbage_and_a_foreign_chain_id_are_refused(rig: Rig) -> None:
@@ -245,25 +158,25 @@ def test_garbage_and_a_foreign_chain_id_are_refused(rig: Rig) -> None:
         with pytest.raises(Rejected):
             rig.link.send(raw)
     with pytest.raises(Rejected):
-        rig.link.send(rig.sign(RICH, RICH.address, b"", chain_id=rig.link.chain_id + 1))
+        rig.link.send(rig.sign(rig.key, rig.key.address, b"", chain_id=rig.link.chain_id + 1))
 
 
 def test_who_cannot_pay_is_told_so(rig: Rig) -> None:
     poor = rig.newcomer(0)
     with pytest.raises(FeeTooLow):
-        rig.link.send(rig.sign(poor, RICH.address, b"", 10**18))
+        rig.link.send(rig.sign(poor, rig.key.address, b"", 10**18))
 
 
 def test_too_little_gas_for_the_bytes_is_refused(rig: Rig) -> None:
     with pytest.raises(Rejected):
-        rig.link.send(rig.sign(RICH, RICH.address, b"x" * 100, gas=21_000))
+        rig.link.send(rig.sign(rig.key, rig.key.address, b"x" * 100, gas=21_000))
 
 
 def test_an_estimate_carries_the_transaction(rig: Rig, probe: Address) -> None:
-    gas = rig.link.estimate_gas(RICH.address, probe, words(1, 99))
+    gas = rig.link.estimate_gas(rig.key.address, probe, words(1, 99))
     assert rig.rich.send(probe, words(1, 99), gas=gas).succeeded
     with pytest.raises(Reverted):
-        rig.link.estimate_gas(RICH.address, probe, words(2))
+        rig.link.estimate_gas(rig.key.address, probe, words(2))
 
 
 def test_a_new_block_wakes_who_waits_for_it(rig: Rig) -> None:
@@ -319,13 +232,5 @@ def test_concurrent_senders_of_one_key_lose_nothing(rig: Rig, senders: int) -> N
 def test_a_restarted_sender_goes_on_at_the_next_nonce(rig: Rig) -> None:
     key = rig.newcomer()
     for _ in range(3):
-        Sender(rig.link, key).send(RICH.address, b"", 1)
+        Sender(rig.link, key).send(rig.key.address, b"", 1)
     assert rig.link.mined_nonce(key.address) == 3
-
-
-def test_a_closed_link_says_so(tmp_path: Path) -> None:
-    closing = embedded(tmp_path)
-    link = next(closing)
-    link.close()
-    with pytest.raises(ChainUnavailable):
-        link.call(RICH.address, b"")

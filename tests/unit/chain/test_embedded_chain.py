@@ -16,7 +16,7 @@ from registry.chain.sender import Sender
 from registry.chain.signed import Draft, sign_draft
 from registry.core.ids import Address
 from registry.core.signing import KeySigner
-from registry.errors import Conflict, TooLarge
+from registry.errors import ChainUnavailable, Conflict, TooLarge
 
 PROBE = json.loads((Path(__file__).parents[2] / "vectors/data/probe_contract.json").read_text())
 RICH = KeySigner(b"\x01" * 32)
@@ -231,3 +231,12 @@ def test_every_stored_block_is_valid_to_an_independent_chain(tmp_path: Path, clo
         fresh.import_block(stored.get_canonical_block_by_number(number))
     assert fresh.get_canonical_head().hash == head.hash
     assert isinstance(fresh.get_vm(), ParisVM)
+
+
+def test_a_closed_chain_says_so(tmp_path: Path) -> None:
+    link = EmbeddedChain(tmp_path, GENESIS)
+    link.close()
+    with pytest.raises(ChainUnavailable):
+        link.call(RICH.address, b"")
+    with pytest.raises(ChainUnavailable):
+        link.nonce(RICH.address)

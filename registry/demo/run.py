@@ -140,8 +140,7 @@ def run_demo(
         )
         *cells, newcomer = plan_cells(options.cells, NEWCOMER)
         sealed = [_train_and_submit(stage, cell) for cell in cells]
-        result = _join(stage, newcomer, sealed)
-    return result
+        return _join(stage, newcomer, sealed)
 
 
 def _join(stage: Stage, cell: Cell, sealed: list[Sealed]) -> DemoResult:

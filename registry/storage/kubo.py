@@ -44,10 +44,13 @@ class KuboStore:
         *,
         token_file: Path | None = None,
         timeout_s: float = 120.0,
+        owner: str = "",
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._daemon = Daemon(api, token_file, timeout_s)
         self._clock = clock
+        # Several of TwinLedger's parts may share a daemon: each sees and ends its own pins only.
+        self._owner = f"{owner}/" if owner else ""
         self._in_use = InUse()
         self._turns = Turns()
 
@@ -133,24 +136,26 @@ class KuboStore:
     def pin_all(self, cids: Iterable[Cid], owner: str) -> None:
         """Keep many DAGs for this owner; all are known to be held before the first is pinned."""
         wanted = tuple(cids)
-        if not 0 < len(owner.encode()) <= _OWNER_BYTES:
-            raise Malformed(f"the owner of a pin has 1 to {_OWNER_BYTES} bytes, got {owner!r}")
+        full = self._owner + owner
+        if not owner or len(full.encode()) > _OWNER_BYTES:
+            raise Malformed(f"the owner of a pin has 1 to {_OWNER_BYTES} bytes, got {full!r}")
         for cid in wanted:
             if not self.has(cid):
                 raise self._not_found(cid)
         with self._turns.shared():
             for cid in wanted:
-                self._keep(_Handle.pin(cid, owner), f"{_PIN}{cid}:{owner}")
+                self._keep(_Handle.pin(cid, full), f"{_PIN}{cid}:{full}")
 
     def unpin(self, cid: Cid, owner: str) -> None:
         """End this owner's wish."""
-        self._daemon.unpin(str(_Handle.pin(cid, owner).cid))
+        self._daemon.unpin(str(_Handle.pin(cid, self._owner + owner).cid))
 
     def pins(self) -> Iterator[Pin]:
-        """Every pin that an owner made through TwinLedger, in order of CID and owner."""
+        """Every pin made through this store's owner, in order of CID and owner."""
         names = (p.name.removeprefix(_PIN) for p in self._daemon.pins() if p.name.startswith(_PIN))
         split = (name.partition(":") for name in names)
-        return iter(sorted(Pin(Cid.parse(cid), owner) for cid, _, owner in split))
+        mine = ((cid, owner) for cid, _, owner in split if owner.startswith(self._owner))
+        return iter(sorted(Pin(Cid.parse(cid), owner.removeprefix(self._owner)) for cid, owner in mine))
 
     def export(self, cid: Cid) -> Iterator[bytes]:
         """The whole DAG as a CARv1, each block hashed here."""

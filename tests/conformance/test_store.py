@@ -18,6 +18,7 @@ from registry.storage.base import ContentStore, Link, Pin
 from registry.storage.car import write_car
 from registry.storage.dagpb import FILE, NodeLink, UnixFs, encode_node, encode_unixfs
 from registry.storage.embedded import EmbeddedStore
+from registry.storage.replicated import ReplicatedStore
 from registry.storage.unixfs import file_link, import_file, weights_root
 
 KUBO = [address for address in os.environ.get("TWINLEDGER_KUBO_API", "").split(",") if address]
@@ -32,7 +33,7 @@ def _kubo_marks() -> list[pytest.MarkDecorator]:
     return [] if KUBO or os.environ.get("CI") == "true" else [pytest.mark.skip(reason=reason)]
 
 
-@pytest.fixture(params=["embedded", pytest.param("kubo", marks=_kubo_marks())])
+@pytest.fixture(params=["embedded", "replicated", pytest.param("kubo", marks=_kubo_marks())])
 def new_store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[[], ContentStore]]:
     """A maker of stores that are empty of the test's content; a second one is another store."""
     with ExitStack() as stack:
@@ -43,6 +44,9 @@ def new_store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callab
             made += 1
             if request.param == "embedded":
                 store: ContentStore = EmbeddedStore(tmp_path / f"store-{made}")
+            elif request.param == "replicated":
+                parts = [EmbeddedStore(tmp_path / f"store-{made}-{i}") for i in range(2)]
+                store = ReplicatedStore(parts)
             else:
                 if not KUBO:
                     pytest.fail("kubo: CI must run it, and TWINLEDGER_KUBO_API names no daemon")

@@ -8,7 +8,7 @@ import subprocess
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
@@ -19,6 +19,7 @@ import pytest
 from registry.core.cid import Cid
 from registry.errors import Malformed, NotFound, StoreUnavailable, VerificationFailed
 from registry.storage.kubo import KuboStore
+from registry.storage.replicated import open_kubo
 from registry.storage.unixfs import import_file
 
 pytestmark = pytest.mark.filterwarnings("ignore:The 'strict' parameter:FutureWarning")
@@ -326,6 +327,43 @@ def test_a_collection_by_somebody_else_takes_nothing_that_is_being_stored(apis: 
             thread.join()
         other.repo.gc(quiet=True)
         assert all(store.has(cid) for cid in kept)
+
+
+def test_two_owners_in_one_daemon_see_their_own_pins_only(apis: list[str]) -> None:
+    with KuboStore(apis[0], owner="gateway") as one, KuboStore(apis[0], owner="miner-1") as two:
+        cid = one.put([fresh(100)]).cid
+        one.pin(cid, "version")
+        two.pin(cid, "version")
+        two.pin(cid, "other")
+        assert [p.owner for p in one.pins()] == ["version"]
+        assert [p.owner for p in two.pins()] == ["other", "version"]
+        two.unpin(cid, "version")
+        assert [p.owner for p in one.pins()] == ["version"]
+
+
+def test_reads_survive_the_death_of_a_daemon_and_it_catches_up(devnet: Devnet, apis: list[str]) -> None:
+    with closing(open_kubo(apis, timeout_s=20, owner="gateway")) as store:
+        content = fresh(3 * MIB)
+        cid = store.put([content]).cid
+        store.pin(cid, "version")
+        reading = store.get(cid)
+        got = next(reading)
+        devnet.run("stop", "--node", "1", "--kill")
+        assert got + b"".join(reading) == content
+        assert store.has(cid)
+        with pytest.raises(StoreUnavailable):
+            store.put([b"the first decides"])
+        devnet.variables()
+        devnet.run("stop", "--node", "2", "--kill")
+        late = store.put([fresh(MIB + 1)]).cid
+        store.pin(late, "version")
+        store.unpin(cid, "version")
+        devnet.variables()
+        with KuboStore(apis[1], owner="gateway") as second:
+            assert [p.cid for p in second.pins()] == [cid]
+            store.collect(3600)
+            assert [p.cid for p in second.pins()] == [late]
+            assert second.has(late)
 
 
 def test_a_pin_that_somebody_else_made_is_left_alone(apis: list[str]) -> None:

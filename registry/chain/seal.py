@@ -26,22 +26,9 @@ def encode_seal(submissions: Sequence[Submission], signatures: Sequence[bytes]) 
     return _SELECTOR + _word(64) + _word(64 + len(items)) + items + pairs
 
 
-def seal_size(submissions: Sequence[Submission]) -> int:
-    """How many bytes `encode_seal` gives, without encoding."""
-    return 132 + sum(item_size(len(s.version.parents)) for s in submissions)
-
-
 def item_size(parents: int) -> int:
-    """The calldata bytes of one submission with so many parents, its offset and its signature included."""
+    """The calldata of one submission with so many parents, signature included; a batch has 132 bytes more."""
     return 544 + 32 * parents
-
-
-def version_values(version: Version) -> tuple[object, ...]:
-    """The struct as `encode_call` wants it, for cancel, setAlias and setStatus."""
-    return (
-        *(version.namespace_id, version.name_hash, version.weights_root, version.manifest),
-        *(list(version.parents), version.size, version.salt, version.submitter),
-    )
 
 
 def _submission(s: Submission) -> bytes:

@@ -1,19 +1,41 @@
 """One way to open a SQL database: SQLite in a file or PostgreSQL, with the durability the caller needs.
 
-Every commit is on disk when it returns (SQLite WAL with synchronous=FULL). Writers take the lock at
-BEGIN, so that two of them wait for each other instead of failing half way.
+Every commit is on disk when it returns (SQLite WAL with synchronous=FULL, PostgreSQL's own default).
+Writers take a lock at BEGIN, so that two of them wait for each other instead of failing half way: SQLite's
+own, or an advisory one per schema.
 """
 
+import re
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy import Connection, Dialect, Engine, Text, create_engine, event, text
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
+from sqlalchemy.types import TypeDecorator
 
-from registry.errors import StoreUnavailable
+from registry.errors import Malformed, StoreUnavailable
+
+_SCHEMA = re.compile(r"[a-z_][a-z0-9_]{0,62}")
+# The lock of a transaction that writes; everybody who writes in this schema waits for it.
+_LOCK = text("SELECT pg_advisory_xact_lock(hashtext('twinledger'), hashtext(current_schema()))")
+
+
+class ExactText(TypeDecorator[str]):
+    """Text that all databases keep and sort alike: by its bytes, and without the NUL PostgreSQL refuses."""
+
+    impl = Text
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> Any:
+        """PostgreSQL would sort by the language of the machine."""
+        return dialect.type_descriptor(Text(collation="C") if dialect.name == "postgresql" else Text())
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+        """A NUL becomes U+FFFD on every database, so that all projections are the same."""
+        return None if value is None else value.replace("\0", "\ufffd")
 
 
 def sqlite_url(path: Path) -> str:
@@ -21,10 +43,15 @@ def sqlite_url(path: Path) -> str:
     return f"sqlite:///{path}"
 
 
-def open_database(url: str) -> Engine:
-    """An engine whose connections are durable and whose write transactions are serial."""
-    if not url.startswith("sqlite"):
-        return create_engine(url, pool_size=16, max_overflow=16, pool_pre_ping=True)
+def open_database(url: str, *, schema: str | None = None) -> Engine:
+    """An engine whose connections are durable and whose write transactions are serial.
+
+    `schema` is PostgreSQL's, made if missing; SQLite has a file for each instead.
+    """
+    return _open_sqlite(url) if url.startswith("sqlite") else _open_postgresql(url, schema)
+
+
+def _open_sqlite(url: str) -> Engine:
     engine = create_engine(
         url, pool_size=32, max_overflow=32, connect_args={"check_same_thread": False, "timeout": 60}
     )
@@ -36,6 +63,30 @@ def open_database(url: str) -> Engine:
         for pragma in ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=60000", "foreign_keys=ON"):
             connection.execute(f"PRAGMA {pragma}")
 
+    return engine
+
+
+def _open_postgresql(url: str, schema: str | None) -> Engine:
+    if schema is not None and not _SCHEMA.fullmatch(schema):
+        raise Malformed(f"{schema!r} is no name of a schema", hint="use a-z, 0-9 and _")
+    try:
+        engine = create_engine(
+            url,
+            pool_size=16,
+            max_overflow=16,
+            pool_pre_ping=True,
+            connect_args={"options": f"-c search_path={schema}"} if schema else {},
+        )
+    except (ArgumentError, NoSuchModuleError, ImportError) as e:
+        raise Malformed(
+            f"the connection string cannot be used: {e}",
+            hint="postgresql+psycopg://USER:PASSWORD@HOST/DATABASE; `pip install twinledger[postgresql]`",
+        ) from e
+    if schema:
+        with _mapped(engine), engine.begin() as connection:
+            # Two gateways that start at once must not both make it.
+            connection.execute(text("SELECT pg_advisory_xact_lock(hashtext('twinledger schema'))"))
+            connection.execute(text(f"CREATE SCHEMA IF NOT EXISTS {schema}"))
     return engine
 
 
@@ -52,6 +103,8 @@ def writing(engine: Engine) -> Iterator[Connection]:
     with _mapped(engine), engine.connect() as connection:
         if engine.dialect.name == "sqlite":
             connection.exec_driver_sql("BEGIN IMMEDIATE")
+        else:
+            connection.execute(_LOCK)
         try:
             yield connection
         except BaseException:

@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass
 
-from sqlalchemy import BigInteger, Column, Engine, Integer, Table, Text, delete, insert, select
+from sqlalchemy import BigInteger, Column, Engine, Integer, Table, delete, insert, select
 from sqlalchemy.exc import IntegrityError
 
-from registry.database import reading, writing
+from registry.database import ExactText, reading, writing
 from registry.errors import Conflict, Unauthenticated
 from registry.pool.schema import metadata
 
@@ -14,19 +14,19 @@ _DAY_S = 86_400
 nonces = Table(
     "nonces",
     metadata,
-    Column("address", Text, primary_key=True),
-    Column("nonce", Text, primary_key=True),
+    Column("address", ExactText, primary_key=True),
+    Column("nonce", ExactText, primary_key=True),
     Column("created", BigInteger, nullable=False, index=True),
 )
 answers = Table(
     "answers",
     metadata,
-    Column("actor", Text, primary_key=True),
-    Column("route", Text, primary_key=True),
-    Column("key", Text, primary_key=True),
-    Column("body_sha256", Text, nullable=False),
+    Column("actor", ExactText, primary_key=True),
+    Column("route", ExactText, primary_key=True),
+    Column("key", ExactText, primary_key=True),
+    Column("body_sha256", ExactText, nullable=False),
     Column("status", Integer, nullable=False),
-    Column("body", Text, nullable=False),
+    Column("body", ExactText, nullable=False),
     Column("created", BigInteger, nullable=False, index=True),
 )
 

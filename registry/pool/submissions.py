@@ -18,7 +18,6 @@ from sqlalchemy import (
     Integer,
     Row,
     Table,
-    Text,
     delete,
     func,
     insert,
@@ -29,7 +28,7 @@ from sqlalchemy import (
 
 from registry.core.ids import Address, VersionId, hex32, parse_hex32
 from registry.core.version import Submission
-from registry.database import reading, writing
+from registry.database import ExactText, reading, writing
 from registry.pool.schema import metadata
 from registry.wire import PromiseBody, SignedSubmission, signature_of, submission_body, submission_of
 
@@ -39,17 +38,17 @@ submissions = Table(
     "submissions",
     metadata,
     Column("sequence", _SEQUENCE, primary_key=True, autoincrement=True),
-    Column("version_id", Text, nullable=False, unique=True),
-    Column("state", Text, nullable=False),
-    Column("submitter", Text, nullable=False),
-    Column("model", Text, nullable=False),
+    Column("version_id", ExactText, nullable=False, unique=True),
+    Column("state", ExactText, nullable=False),
+    Column("submitter", ExactText, nullable=False),
+    Column("model", ExactText, nullable=False),
     Column("issued_at", BigInteger, nullable=False),
     Column("deadline", BigInteger, nullable=False),
-    Column("reserved", Text, nullable=False),
+    Column("reserved", ExactText, nullable=False),
     Column("received", BigInteger, nullable=False),
-    Column("body", Text, nullable=False),
-    Column("reason", Text),
-    Column("promise", Text),
+    Column("body", ExactText, nullable=False),
+    Column("reason", ExactText),
+    Column("promise", ExactText),
     Index("submissions_by_state", "state", "sequence"),
     Index("submissions_by_submitter", "submitter", "state"),
 )

@@ -3,19 +3,19 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from sqlalchemy import BigInteger, Column, Engine, Index, Table, Text, delete, func, insert, select, update
+from sqlalchemy import BigInteger, Column, Engine, Index, Table, delete, func, insert, select, update
 
 from registry.core.cid import Cid
-from registry.database import reading, writing
+from registry.database import ExactText, reading, writing
 from registry.pool.schema import metadata
 
 uploads = Table(
     "uploads",
     metadata,
-    Column("cid", Text, primary_key=True),
-    Column("sha256", Text, nullable=False),
+    Column("cid", ExactText, primary_key=True),
+    Column("sha256", ExactText, nullable=False),
     Column("size", BigInteger, nullable=False),
-    Column("caller", Text, nullable=False),
+    Column("caller", ExactText, nullable=False),
     Column("received", BigInteger, nullable=False),
     Column("named", BigInteger, nullable=False, default=0),
     Index("uploads_by_caller", "caller", "named"),

@@ -1,0 +1,173 @@
+"""What the pool of pending submissions promises, on every database this machine has."""
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+import pytest
+from sqlalchemy import Engine
+
+from registry.core.cid import Cid
+from registry.core.ids import Address, FeeClass, VersionId, keccak, sha256
+from registry.core.signing import KeySigner
+from registry.core.version import Submission, Version
+from registry.database import open_database, writing
+from registry.errors import Conflict, Malformed, StoreUnavailable, Unauthenticated
+from registry.pool import Answered, Entry, Pool, PoolState, Requests, Upload, Uploads
+
+ANA = KeySigner(keccak(b"ana")).address
+BO = KeySigner(keccak(b"bo")).address
+OpenEngine = Callable[[], Engine]
+
+
+def entry(label: str, submitter: Address = ANA, *, size: int = 100, deadline: int = 2_000) -> Entry:
+    digest = sha256(label.encode())
+    version = Version(1, digest, digest, digest, (VersionId(digest),), size, digest, submitter)
+    submission = Submission(version, FeeClass.STANDARD, (1 << 128) - 1, 1_000, deadline)
+    return Entry(submission, bytes(64) + b"\x1b", f"local/{label}", submission.reserve, 1_000)
+
+
+@pytest.fixture
+def pool(open_engine: OpenEngine) -> Iterator[Pool]:
+    return Pool(open_engine())
+
+
+def ids(entries: list[Entry]) -> list[VersionId]:
+    return [e.version_id for e in entries]
+
+
+def test_what_was_added_is_there_whole_after_a_restart(pool: Pool, open_engine: OpenEngine) -> None:
+    given = entry("a", size=(1 << 53) + 1)
+    pool.add([given])
+    found = Pool(open_engine()).get(given.version_id)
+    assert found is not None
+    assert replace(found, sequence=0) == given
+
+
+def test_pending_entries_come_in_order_of_arrival_page_by_page(pool: Pool) -> None:
+    entries = [entry(str(n)) for n in range(7)]
+    for start in range(0, 7, 3):
+        pool.add(entries[start : start + 3])
+    first = pool.pending(limit=4)
+    rest = pool.pending(limit=4, after=first[-1].sequence)
+    assert ids(first + rest) == ids(entries)
+
+
+def test_the_same_version_again_replaces_and_goes_to_the_end(pool: Pool) -> None:
+    a, b = entry("a"), entry("b")
+    pool.add([a, b])
+    pool.add([replace(a, received=1_234)])
+    assert ids(pool.pending(limit=9)) == [b.version_id, a.version_id]
+    assert pool.pending(limit=9)[1].received == 1_234
+
+
+def test_an_array_that_cannot_be_written_whole_leaves_nothing(pool: Pool) -> None:
+    with pytest.raises(StoreUnavailable):
+        pool.add([entry("a"), replace(entry("b"), model=None)])  # type: ignore[arg-type]
+    assert pool.pending(limit=9) == []
+
+
+def test_reservations_are_sums_of_any_size_over_what_is_pending(pool: Pool) -> None:
+    mine = [entry("a", size=10**12), entry("b", size=10**12)]
+    pool.add([*mine, entry("c", BO)])
+    assert pool.reserved(ANA) == 2 * 10**12 * ((1 << 128) - 1)
+    pool.mark([mine[0].version_id], PoolState.SEALED)
+    assert pool.reserved(ANA) == 10**12 * ((1 << 128) - 1)
+    assert pool.pending_of(ANA) == 1
+
+
+def test_a_state_is_changed_for_known_versions_only(pool: Pool) -> None:
+    known, unknown = entry("a"), entry("b")
+    pool.add([known])
+    pool.mark([known.version_id, unknown.version_id], PoolState.REJECTED, "no escrow")
+    assert [(e.state, e.reason) for e in pool.listed(None, limit=9)] == [(PoolState.REJECTED, "no escrow")]
+    assert (pool.count(PoolState.REJECTED), pool.count(PoolState.PENDING)) == (1, 0)
+
+
+def test_what_a_reorganisation_undid_is_pending_again_in_its_old_place(pool: Pool) -> None:
+    a, b = entry("a"), entry("b")
+    pool.add([a, b])
+    pool.mark([a.version_id], PoolState.SEALED)
+    pool.mark([a.version_id], PoolState.PENDING)
+    assert ids(pool.pending(limit=9)) == [a.version_id, b.version_id]
+
+
+def test_only_what_is_past_its_deadline_expires(pool: Pool) -> None:
+    early, late = entry("a", deadline=1_500), entry("b", deadline=1_501)
+    pool.add([early, late])
+    assert pool.expire(1_501) == 1
+    assert pool.get_many(ids([early, late]))[early.version_id].state is PoolState.EXPIRED
+    assert ids(pool.pending(limit=9)) == [late.version_id]
+
+
+def test_submissions_are_listed_by_submitter(pool: Pool) -> None:
+    mine, other = entry("a"), entry("b", BO)
+    pool.add([mine, other])
+    assert ids(pool.listed(None, limit=9, submitter=BO)) == [other.version_id]
+
+
+def test_many_writers_at_once_lose_nothing_and_wait_for_each_other(pool: Pool) -> None:
+    def add(worker: int) -> None:
+        for n in range(10):
+            pool.add([entry(f"{worker}.{n}"), entry(f"shared.{n}")])
+
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(add, range(8)))
+    assert len(pool.pending(limit=1_000)) == 90
+
+
+def test_a_transaction_that_breaks_off_leaves_nothing(open_engine: OpenEngine, pool: Pool) -> None:
+    engine = open_engine()
+    with pytest.raises(KeyError), writing(engine) as connection:
+        connection.exec_driver_sql("DELETE FROM submissions")
+        raise KeyError
+    pool.add([entry("a")])
+    assert len(pool.pending(limit=9)) == 1
+
+
+def test_a_nonce_is_taken_once_also_by_two_at_once(open_engine: OpenEngine) -> None:
+    requests = Requests(open_engine(), nonce_window_s=300)
+
+    def use(_: int) -> bool:
+        try:
+            requests.use_nonce(ANA, b"n" * 32, 1_000)
+        except Unauthenticated:
+            return False
+        return True
+
+    with ThreadPoolExecutor(8) as threads:
+        assert sum(threads.map(use, range(8))) == 1
+    requests.use_nonce(BO, b"n" * 32, 1_000)
+
+
+def test_a_kept_answer_is_given_again_and_never_for_another_body(open_engine: OpenEngine) -> None:
+    requests = Requests(open_engine(), nonce_window_s=300)
+    requests.keep(ANA, "/v1/tasks", "k", b"b" * 32, Answered(202, '{"x":"\\u0000ü"}'), 1_000)
+    assert requests.answered(ANA, "/v1/tasks", "k", b"b" * 32) == Answered(202, '{"x":"\\u0000ü"}')
+    assert requests.answered(BO, "/v1/tasks", "k", b"b" * 32) is None
+    with pytest.raises(Conflict):
+        requests.answered(ANA, "/v1/tasks", "k", b"c" * 32)
+
+
+def test_uploads_count_until_a_submission_names_them(open_engine: OpenEngine) -> None:
+    uploads = Uploads(open_engine())
+    files = [Upload(Cid(0x55, sha256(bytes([n]))), bytes(32), 1 << 40, ANA, 1_000 + n) for n in range(3)]
+    uploads.add(files)
+    uploads.add([replace(files[0], caller=BO)])
+    assert uploads.unnamed_bytes(ANA) == 3 << 40
+    uploads.name([files[0].cid])
+    assert (uploads.unnamed_bytes(), uploads.unnamed_bytes(BO)) == (2 << 40, 0)
+    assert uploads.forget(1_002) == 1
+    assert uploads.get(files[0].cid) == replace(files[0], named=True)
+    assert uploads.get(files[1].cid) is None
+
+
+@pytest.mark.parametrize("schema", ["x; drop table submissions", "", "A", "a" * 64])
+def test_a_schema_name_is_never_sql(schema: str) -> None:
+    with pytest.raises(Malformed):
+        open_database("postgresql+psycopg://nobody@127.0.0.1:1/none", schema=schema)
+
+
+def test_a_server_that_does_not_answer_is_unavailable() -> None:
+    with pytest.raises(StoreUnavailable):
+        open_database("postgresql+psycopg://nobody@127.0.0.1:1/none", schema="pool")

@@ -181,7 +181,7 @@ class Evm:
         return vm.state.get_balance(to_canonical_address(address))
 
     def reverted(self, output: bytes) -> Reverted:
-        for name in ("Consortium", "TwinRegistry", "StorageMarket"):
+        for name in ("Consortium", "TwinRegistry", "StorageMarket", "AuditAnchor", "RewardPool"):
             for entry in artifact(name).abi:
                 if entry["type"] == "error" and keccak(selector_text(entry).encode())[:4] == output[:4]:
                     return Reverted(entry["name"], *decode([kind(i) for i in entry["inputs"]], output[4:]))

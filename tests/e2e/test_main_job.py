@@ -38,7 +38,9 @@ def sealed(client: Client, model: str, path: Path, **options: object) -> Receipt
     return receipt
 
 
-def test_what_was_submitted_comes_back_byte_for_byte(client: Client, make: Callable[[int], Path], tmp_path: Path) -> None:
+def test_what_was_submitted_comes_back_byte_for_byte(
+    client: Client, make: Callable[[int], Path], tmp_path: Path
+) -> None:
     receipt = sealed(client, "local/roundtrip", make(1))
     found = client.retrieve("local/roundtrip@v1", to=tmp_path / "out")
     assert (found.path / "1.safetensors").read_bytes() == make(1).read_bytes()
@@ -46,7 +48,9 @@ def test_what_was_submitted_comes_back_byte_for_byte(client: Client, make: Calla
     assert found.promise is not None
 
 
-def test_a_receipt_verifies_and_survives_being_saved(client: Client, make: Callable[[int], Path], tmp_path: Path) -> None:
+def test_a_receipt_verifies_and_survives_being_saved(
+    client: Client, make: Callable[[int], Path], tmp_path: Path
+) -> None:
     receipt = sealed(client, "local/receipt", make(2))
     receipt.save(tmp_path / "receipt.json")
     again = Receipt.load(tmp_path / "receipt.json")
@@ -55,7 +59,9 @@ def test_a_receipt_verifies_and_survives_being_saved(client: Client, make: Calla
     assert receipt.body.receipt_proof is not None
 
 
-def test_the_same_act_repeated_is_the_same_version_and_costs_nothing(client: Client, make: Callable[[int], Path]) -> None:
+def test_the_same_act_repeated_is_the_same_version_and_costs_nothing(
+    client: Client, make: Callable[[int], Path]
+) -> None:
     first = sealed(client, "local/repeat", make(3))
     before = client.account.show().balance
     second = sealed(client, "local/repeat", make(3))
@@ -88,7 +94,9 @@ def test_a_child_sent_with_its_parent_is_sealed_after_it(client: Client, make: C
     assert child.number == 2
 
 
-def test_an_alias_moves_and_the_champion_is_what_a_bare_name_means(client: Client, make: Callable[[int], Path]) -> None:
+def test_an_alias_moves_and_the_champion_is_what_a_bare_name_means(
+    client: Client, make: Callable[[int], Path]
+) -> None:
     first = sealed(client, "local/aliased", make(10))
     second = sealed(client, "local/aliased", make(11))
     assert client.version("local/aliased").version_id == second.version_id
@@ -98,7 +106,9 @@ def test_an_alias_moves_and_the_champion_is_what_a_bare_name_means(client: Clien
     assert client.version("local/aliased@champion").version_id == second.version_id
 
 
-def test_a_revoked_version_needs_to_be_asked_for(client: Client, make: Callable[[int], Path], tmp_path: Path) -> None:
+def test_a_revoked_version_needs_to_be_asked_for(
+    client: Client, make: Callable[[int], Path], tmp_path: Path
+) -> None:
     sealed(client, "local/revoked", make(12))
     client.revoke("local/revoked@v1", "trained on a poisoned update")
     with pytest.raises(Conflict, match="revoked"):
@@ -124,7 +134,11 @@ def test_search_narrows_by_every_condition(client: Client, make: Callable[[int],
         client.search(q="searched"),
     ]
     assert all(receipt.version_id in {found.version_id for found in hit} for hit in hits)
-    misses = [client.search(carrier_hz="1e9..2e9"), client.search(metric="rmse_db<3"), client.search(tag="snr")]
+    misses = [
+        client.search(carrier_hz="1e9..2e9"),
+        client.search(metric="rmse_db<3"),
+        client.search(tag="snr"),
+    ]
     assert all(receipt.version_id not in {found.version_id for found in miss} for miss in misses)
 
 
@@ -151,7 +165,9 @@ def test_many_are_submitted_at_once(client: Client, make: Callable[[int], Path])
     assert len({result.version_id for result in results}) == len(works)
 
 
-def test_a_hundred_clients_that_submit_the_same_make_one_version(client: Client, live: object, make: Callable[[int], Path]) -> None:
+def test_a_hundred_clients_that_submit_the_same_make_one_version(
+    client: Client, live: object, make: Callable[[int], Path]
+) -> None:
     path = make(50)
     results: list[object] = []
 
@@ -172,11 +188,15 @@ def test_a_hundred_clients_that_submit_the_same_make_one_version(client: Client,
     assert len(client.versions("local/crowd")) == 1
 
 
-def test_a_cancelled_submission_is_not_sealed_until_it_is_signed_anew(client: Client, make: Callable[[int], Path], live: object) -> None:
+def test_a_cancelled_submission_is_not_sealed_until_it_is_signed_anew(
+    client: Client, make: Callable[[int], Path], live: object
+) -> None:
     # A child of a parent that nobody seals stays pending, so there is time to cancel it.
     session = client._submitter
     parent = session.prepare(Work("local/cancelled", [make(60)], MANIFEST))
-    version = client.submit("local/cancelled", [make(61)], MANIFEST, max_price=1 << 40, fee="standard", wait=False)
+    version = client.submit(
+        "local/cancelled", [make(61)], MANIFEST, max_price=1 << 40, fee="standard", wait=False
+    )
     assert parent.version_id != version.version_id
     status = client.wait(version.version_id)
     with pytest.raises(RegistryError):

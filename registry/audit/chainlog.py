@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from hashlib import sha256
-from typing import Any
+from typing import Any, cast
 
 from contracts import NAMES, artifact
 from registry.audit.logstore import Log
@@ -26,10 +26,14 @@ MAX_TEXT_BYTES = 4096
 # Whose signed act an event records: the argument that names them. Other addresses are subjects.
 ACTED_BY: Mapping[str, str] = {
     "AliasSet": "by", "Anchored": "by", "Approved": "approver", "Attested": "peer", "BacklogPosted": "miner",
-    "BatchSealed": "miner", "Bonded": "from", "CarryAdded": "from", "Deposited": "from",
-    "KeyRegistered": "member", "LogKeyRegistered": "owner", "Paused": "account", "Proposed": "proposer",
-    "Registered": "submitter", "StatusChanged": "by", "Unpaused": "account", "VersionCancelled": "submitter",
-    "Withdrawn": "account", "Unbonded": "miner",
+    "BatchSealed": "miner", "BidCommitted": "device", "BidRevealed": "device", "Bonded": "from",
+    "CarryAdded": "from", "Deposited": "from", "ItemChosen": "device", "KeyRegistered": "member",
+    "LogKeyRegistered": "owner", "OfferWithdrawn": "provider", "OwedWithdrawn": "account",
+    "Paused": "account", "Proposed": "proposer", "Registered": "submitter", "RoundBegun": "by",
+    "RoundChallenged": "challenger", "RoundSettled": "settler", "ServiceAttested": "attestor",
+    "ServiceAwarded": "requester", "ServiceOffered": "provider", "StatusChanged": "by",
+    "TaskOpened": "sponsor", "Unbonded": "miner", "Unpaused": "account", "VersionCancelled": "submitter",
+    "Withdrawn": "account",
 }  # fmt: skip
 _LIFTED = {"versionId", "modelId", "parents"}
 
@@ -67,12 +71,10 @@ def _snake(name: str) -> str:
 
 
 @cache
-def _types(contract: str) -> Mapping[str, Mapping[str, str]]:
-    """The type of each argument of each event of a contract."""
+def _inputs(contract: str) -> Mapping[str, tuple[Mapping[str, Any], ...]]:
+    """The ABI of each argument of each event of a contract."""
     return {
-        entry["name"]: {given["name"]: given["type"] for given in entry["inputs"]}
-        for entry in artifact(contract).abi
-        if entry["type"] == "event"
+        entry["name"]: tuple(entry["inputs"]) for entry in artifact(contract).abi if entry["type"] == "event"
     }
 
 
@@ -80,14 +82,15 @@ def chain_kinds() -> dict[str, list[str]]:
     """Every kind the chain log can hold, with the contracts whose events become it."""
     kinds: dict[str, list[str]] = {}
     for contract in NAMES:
-        for event in _types(contract):
+        for event in _inputs(contract):
             kinds.setdefault(kind_of(event), []).append(contract)
     return dict(sorted(kinds.items()))
 
 
 def entry_of(event: ChainEvent) -> LogEntry:
     """The entry an event becomes; a function of the event alone."""
-    types = _types(event.contract)[event.name]
+    inputs = _inputs(event.contract)[event.name]
+    types = {given["name"]: given["type"] for given in inputs}
     actor_name = ACTED_BY.get(event.name, "")
     actor = event.args.get(actor_name)
     addresses = [event.args[name] for name, kind in types.items() if kind == "address" and name != actor_name]
@@ -105,7 +108,9 @@ def entry_of(event: ChainEvent) -> LogEntry:
         at=ChainPlace(event.contract, event.name, event.block_number, hex32(event.tx_hash), event.index),
     )
     details = {
-        _snake(name): _json(kind, event.args[name]) for name, kind in types.items() if name not in _LIFTED
+        _snake(given["name"]): _json(given, event.args[given["name"]])
+        for given in inputs
+        if given["name"] not in _LIFTED
     }
     return build.entry(details)
 
@@ -150,24 +155,29 @@ def _cell(event: ChainEvent, types: Mapping[str, str]) -> CellClaim | None:
     return None
 
 
-def _json(kind: str, value: Any) -> Json:
-    """A value as the wire writes it: uint128 and wider as decimal text, bytes as hex."""
-    if kind.endswith("[]"):
-        return [_json(kind[:-2], item) for item in value]
+def _json(given: Mapping[str, Any], value: Any) -> Json:
+    """A value as the wire writes it: uint128 and wider as decimal text, bytes as hex, structs by name."""
+    kind: str = given["type"]
+    if kind.endswith("]"):
+        element = {**given, "type": kind[: kind.rindex("[")]}
+        return [_json(element, item) for item in value]
+    if kind == "tuple":
+        parts = zip(given["components"], value, strict=True)
+        return {_snake(part["name"]): _json(part, item) for part, item in parts}
+    if kind == "string":
+        return _text(value)
     if isinstance(value, bytes):
         return "0x" + value.hex() if len(value) <= MAX_TEXT_BYTES else _digest(value)
-    if isinstance(value, bool):
-        return value
-    if isinstance(value, int):
-        is_wide = re.search(r"int(72|80|88|96|1[0-9]{2}|2[0-9]{2})$", kind) is not None
-        return str(value) if is_wide or abs(value) >= 1 << 53 else value
-    if isinstance(value, str):
-        raw = value.encode("utf-8", "surrogatepass")
-        is_unicode = not any("\ud800" <= c <= "\udfff" for c in value)
-        return value if is_unicode and len(raw) <= MAX_TEXT_BYTES else _digest(raw)
-    if isinstance(value, Sequence):
-        return [_json("", item) for item in value]
-    raise Malformed(f"an event argument of type {kind} has no JSON form")
+    if kind.startswith(("uint", "int")):
+        is_wide = int(kind.lstrip("uint") or 256) > 64
+        return str(value) if is_wide or abs(value) >= 1 << 53 else int(value)
+    return cast(Json, value)  # an address or a bool
+
+
+def _text(value: str) -> Json:
+    raw = value.encode("utf-8", "surrogatepass")
+    is_unicode = not any("\ud800" <= c <= "\udfff" for c in value)
+    return value if is_unicode and len(raw) <= MAX_TEXT_BYTES else _digest(raw)
 
 
 def _digest(raw: bytes) -> Json:

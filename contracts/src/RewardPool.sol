@@ -130,26 +130,36 @@ contract RewardPool is TaskBook, ServiceEscrow {
         Task storage opened = _task(taskId);
         Round storage one = _settled(taskId, round);
         if (block.timestamp <= one.claimableAt) revert WindowOpen(taskId, round, one.claimableAt);
+        (uint256 paid, uint256 channels) = _record(opened, one, taskId, round, leaves);
+        uint256 taken = one.channels + channels;
+        uint32 capacity = opened.terms.capacity;
+        if (taken > capacity) revert CapacityExceeded(taskId, round, taken, capacity);
+        uint256 purse = one.purse;
+        if (paid > purse) revert RoundOverdrawn(taskId, round, paid, purse);
+        (one.purse, one.channels) = (uint128(purse - paid), uint32(taken));
+        for (uint256 i; i < leaves.length; ++i) {
+            _send(leaves[i].account, leaves[i].amount);
+        }
+    }
+
+    /// @dev Checks every leaf and marks it claimed before any money moves.
+    function _record(Task storage opened, Round storage one, uint64 taskId, uint32 round, Leaf[] calldata leaves)
+        private
+        returns (uint256 paid, uint256 channels)
+    {
         bytes32 root = one.root;
-        uint256 left = one.purse;
-        uint256 channels = one.channels;
+        mapping(address => bool) storage claimed = _claimed[taskId][round];
         for (uint256 i; i < leaves.length; ++i) {
             Leaf calldata leaf = leaves[i];
-            if (!PayoutTree.isUnder(root, taskId, round, leaf)) revert NotUnderRoot(taskId, round, leaf.account);
-            if (_claimed[taskId][round][leaf.account]) revert AlreadyClaimed(taskId, round, leaf.account);
-            (Fault fault, uint256 used) = _judge(opened, taskId, leaf.account, leaf.amount, leaf.detail);
-            if (fault != Fault.None) revert PaymentRuleBroken(leaf.account, leaf.amount, fault);
-            if (leaf.amount > left) revert RoundOverdrawn(taskId, round, leaf.amount, left);
-            left -= leaf.amount;
+            (address account, uint256 amount) = (leaf.account, leaf.amount);
+            if (!PayoutTree.isUnder(root, taskId, round, leaf)) revert NotUnderRoot(taskId, round, account);
+            if (claimed[account]) revert AlreadyClaimed(taskId, round, account);
+            (Fault fault, uint256 used) = _judge(opened, taskId, account, amount, leaf.detail);
+            if (fault != Fault.None) revert PaymentRuleBroken(account, amount, fault);
+            claimed[account] = true;
+            paid += amount;
             channels += used;
-            _claimed[taskId][round][leaf.account] = true;
-        }
-        uint32 capacity = opened.terms.capacity;
-        if (channels > capacity) revert CapacityExceeded(taskId, round, channels, capacity);
-        (one.purse, one.channels) = (uint128(left), uint32(channels));
-        for (uint256 i; i < leaves.length; ++i) {
-            emit PayoutClaimed(taskId, round, leaves[i].account, leaves[i].amount);
-            _send(leaves[i].account, leaves[i].amount);
+            emit PayoutClaimed(taskId, round, account, amount);
         }
     }
 

@@ -41,6 +41,7 @@ interface IRewardPool {
         NotTheChoice
     }
 
+    /// @dev One claim reads only the first slot: mechanism, capacity and unit lie together.
     /// @param parameters SHA-256 of the task's parameter document in the store.
     /// @param aggregator Who begins and settles rounds; has the aggregator role.
     /// @param seats The most payouts of one round.
@@ -56,12 +57,12 @@ interface IRewardPool {
         uint32 rounds;
         uint32 seats;
         uint32 capacity;
+        uint128 unit;
         uint32 window;
         uint48 bidsUntil;
         uint48 revealsUntil;
         uint48 deadline;
         address aggregator;
-        uint128 unit;
         uint128 bond;
         bytes32 parameters;
     }

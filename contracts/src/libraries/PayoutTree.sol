@@ -11,29 +11,32 @@ library PayoutTree {
         view
         returns (bool)
     {
-        bytes32 node = keccak256(
-            bytes.concat(
-                keccak256(
-                    abi.encode(
-                        block.chainid, address(this), taskId, round, leaf.account, leaf.amount, keccak256(leaf.detail)
-                    )
-                )
-            )
-        );
+        bytes32 node = _leaf(taskId, round, leaf);
         bytes32[] calldata proof = leaf.proof;
-        for (uint256 i; i < proof.length; ++i) {
-            node = _pair(node, proof[i]);
+        uint256 length = proof.length;
+        for (uint256 i; i < length; ++i) {
+            bytes32 sibling;
+            // In bounds by the loop; a proof costs no memory, however deep.
+            assembly ("memory-safe") {
+                sibling := calldataload(add(proof.offset, shl(5, i)))
+                switch lt(node, sibling)
+                case 1 {
+                    mstore(0, node)
+                    mstore(32, sibling)
+                }
+                default {
+                    mstore(0, sibling)
+                    mstore(32, node)
+                }
+                node := keccak256(0, 64)
+            }
         }
         return root != 0 && node == root;
     }
 
-    function _pair(bytes32 one, bytes32 two) private pure returns (bytes32 node) {
-        if (two < one) (one, two) = (two, one);
-        // Scratch space: a proof costs no memory, however deep.
-        assembly ("memory-safe") {
-            mstore(0, one)
-            mstore(32, two)
-            node := keccak256(0, 64)
-        }
+    function _leaf(uint64 taskId, uint32 round, IRewardPool.Leaf calldata leaf) private view returns (bytes32) {
+        bytes32 detail = keccak256(leaf.detail);
+        bytes memory text = abi.encode(block.chainid, address(this), taskId, round, leaf.account, leaf.amount, detail);
+        return keccak256(bytes.concat(keccak256(text)));
     }
 }

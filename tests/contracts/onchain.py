@@ -8,7 +8,8 @@ from typing import Any
 
 from pychain import ANA, BO, CHAIN_ID, COUNCIL, MINERS, Actor, Contract, Done, Evm, deploy
 
-from registry.chain.seal import encode_seal, version_values
+from registry.chain.gateway import version_tuple
+from registry.chain.seal import encode_seal
 from registry.core.ids import FeeClass, Role, keccak, name_hash
 from registry.core.signing import KeySigner
 from registry.core.version import NO_SALT, Domain, Submission, Version, submission_digest
@@ -110,7 +111,7 @@ class World:
 
 def submission_values(s: Submission) -> tuple[object, ...]:
     """The struct as the ABI takes it."""
-    return version_values(s.version), int(s.fee_class), s.max_price, s.issued_at, s.deadline
+    return version_tuple(s.version), int(s.fee_class), s.max_price, s.issued_at, s.deadline
 
 
 def found(

@@ -56,13 +56,7 @@ class EmbeddedChain:
         self._clock = clock
         self._lock = FolderLock(folder)
         try:
-            cache = HashedCache(cache_entries)
-            self._kv = SqliteKV(folder / "chain.sqlite", cache)
-            self._maker = BlockMaker(self._kv, genesis)
-            self._views = Views(folder / "chain.sqlite", genesis.chain_id, cache, _READERS)
-        except sqlite3.Error as e:
-            self._lock.release()
-            raise ChainUnavailable(f"the chain in {folder} cannot be opened: {e}") from e
+            self._kv, self._maker, self._views = _open(folder / "chain.sqlite", genesis, cache_entries)
         except BaseException:
             self._lock.release()
             raise
@@ -272,3 +266,19 @@ class EmbeddedChain:
 
 def _head(header: BlockHeaderAPI) -> Head:
     return Head(header.block_number, bytes(header.hash), header.timestamp)
+
+
+def _open(path: Path, genesis: Genesis, cache_entries: int) -> tuple[SqliteKV, BlockMaker, Views]:
+    cache = HashedCache(cache_entries)
+    try:
+        kv = SqliteKV(path, cache)
+    except sqlite3.Error as e:
+        raise ChainUnavailable(f"{path} cannot be opened: {e}") from e
+    try:
+        return kv, BlockMaker(kv, genesis), Views(path, genesis.chain_id, cache, _READERS)
+    except sqlite3.Error as e:
+        kv.close()
+        raise ChainUnavailable(f"{path} cannot be read: {e}") from e
+    except BaseException:
+        kv.close()
+        raise

@@ -9,12 +9,12 @@ import secrets
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from registry.chain.base import ChainLink, Receipt, Reverted
+from registry.chain.base import ChainLink, FeePolicy, Receipt, Reverted
 from registry.chain.reverts import decode_revert
 from registry.chain.signed import Draft, sign_draft
-from registry.core.ids import Address
+from registry.core.ids import Address, keccak
 from registry.core.signing import Signer
 from registry.errors import ChainUnavailable, Conflict, RegistryError
 
@@ -24,9 +24,11 @@ _MOST_COLLISIONS = 20
 
 @dataclass(frozen=True, slots=True)
 class _HandedIn:
+    """A transaction under way; more than one hash when its price had to be raised."""
+
+    draft: Draft
     raw: bytes
-    tx_hash: bytes
-    nonce: int
+    hashes: tuple[bytes, ...]
 
 
 class Sender:
@@ -83,11 +85,12 @@ class Sender:
             for _ in range(_MOST_COLLISIONS):
                 nonce = self._next_nonce()
                 fee = self._link.fee_policy()
-                raw = sign_draft(Draft(self._link.chain_id, nonce, fee, gas, to, value, data), self._signer)
+                draft = Draft(self._link.chain_id, nonce, fee, gas, to, value, data)
+                raw = sign_draft(draft, self._signer)
                 # Kept before it is sent: a node that takes it and then falls silent has it all the same.
                 self._unmined[nonce] = raw
                 try:
-                    return _HandedIn(raw, self._link.send(raw), nonce)
+                    return _HandedIn(draft, raw, (self._link.send(raw),))
                 except ChainUnavailable:
                     raise
                 except Conflict:
@@ -115,20 +118,22 @@ class Sender:
         spent_since: int | None = None
         while True:
             head = self._link.head()
-            is_spent = self._link.mined_nonce(self.address) > sent.nonce
-            receipt = self._link.receipt(sent.tx_hash)
-            if receipt is not None:
-                return receipt
+            is_spent = self._link.mined_nonce(self.address) > sent.draft.nonce
+            for tx_hash in sent.hashes:
+                receipt = self._link.receipt(tx_hash)
+                if receipt is not None:
+                    return receipt
             spent_since = (head.number if spent_since is None else spent_since) if is_spent else None
             if spent_since is not None and head.number - spent_since >= self._patience():
                 return None
             now = self._clock()
             if now >= until:
                 raise ChainUnavailable(
-                    f"transaction 0x{sent.tx_hash.hex()} was not mined in time; it may still be",
-                    tx_hash=sent.tx_hash,
+                    f"transaction 0x{sent.hashes[-1].hex()} was not mined in time; it may still be",
+                    tx_hash=sent.hashes[-1],
                 )
             if now >= resend_at:
+                sent = self._at_the_present_price(sent)
                 self._resend(sent.raw)
                 resend_at = now + _RESEND_AFTER_S
             self._link.wait_head(head.number, min(until, resend_at) - now)
@@ -137,6 +142,20 @@ class Sender:
         # Another node may know the nonce before it knows the receipt, and a short fork may give the nonce
         # back: signing anew too early would do the same thing twice.
         return self._link.confirmations + self._link.most_lag
+
+    def _at_the_present_price(self, sent: _HandedIn) -> _HandedIn:
+        """The same under a higher price at the same nonce, where its price no longer is enough."""
+        paid, asked = sent.draft.fee, self._link.fee_policy()
+        if asked.gas_price <= paid.gas_price:
+            return sent
+        # Pools take a replacement only when every price in it is an eighth higher.
+        tip = None if asked.tip is None else max(asked.tip, (paid.tip or 0) * 9 // 8 + 1)
+        price = max(asked.gas_price, paid.gas_price * 9 // 8 + 1, tip or 0)
+        draft = replace(sent.draft, fee=FeePolicy(price, tip))
+        raw = sign_draft(draft, self._signer)
+        with self._lock:
+            self._unmined[draft.nonce] = raw
+        return _HandedIn(draft, raw, (*sent.hashes, keccak(raw)))
 
     def _resend(self, raw: bytes) -> None:
         try:

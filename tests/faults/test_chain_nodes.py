@@ -6,14 +6,10 @@ would allow.
 
 import json
 import os
-import shutil
 import signal
-import subprocess
-import tempfile
 import threading
 import urllib.request
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -29,57 +25,6 @@ from registry.errors import ChainUnavailable
 ROOT = Path(__file__).parents[2]
 PROBE = json.loads((ROOT / "tests/vectors/data/probe_contract.json").read_text())
 RICH = KeySigner(bytes.fromhex("ac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80"))
-
-
-@dataclass
-class Engine:
-    """One engine of scripts/devnet in a folder of its own."""
-
-    name: str
-    folder: Path
-
-    def run(self, command: str, *options: str) -> subprocess.CompletedProcess[str]:
-        argv = [ROOT / "scripts/devnet" / self.name, command, "--dir", self.folder, *options]
-        return subprocess.run(argv, capture_output=True, text=True, check=False)
-
-    def start(self, *options: str) -> dict[str, str]:
-        done = self.run("start", *options)
-        if done.returncode == 3 and os.environ.get("CI") != "true":
-            pytest.skip(f"rpc:{self.name}: {done.stderr.strip()}")
-        assert done.returncode == 0, done.stderr
-        pairs = (line.removeprefix("export ").split("=", 1) for line in done.stdout.splitlines())
-        return {key: value.strip("'") for key, value in pairs}
-
-    def pid(self, node: str) -> int:
-        return int((self.folder / f"{node}.pid").read_text().split()[0])
-
-
-@pytest.fixture
-def engine() -> Iterator[Callable[[str], Engine]]:
-    base = Path(tempfile.mkdtemp(prefix="twinledger-nodes-", dir="/var/tmp"))
-    made: list[Engine] = []
-
-    def make(name: str) -> Engine:
-        made.append(Engine(name, base / f"{name}{len(made)}"))
-        return made[-1]
-
-    yield make
-    for one in made:
-        one.run("stop")
-    shutil.rmtree(base)
-
-
-@pytest.fixture
-def connect() -> Iterator[Callable[..., RpcChain]]:
-    opened: list[RpcChain] = []
-
-    def open_chain(*urls: str, **options: Any) -> RpcChain:
-        opened.append(RpcChain(urls, confirmations=0, timeout_s=options.pop("timeout_s", 2.0), **options))
-        return opened[-1]
-
-    yield open_chain
-    for link in opened:
-        link.close()
 
 
 def ask(url: str, method: str, *params: object) -> Any:
@@ -105,7 +50,7 @@ def closed_port() -> str:
 
 
 def test_a_killed_node_is_unavailable_until_it_is_back(
-    engine: Callable[[str], Engine], connect: Callable[..., RpcChain]
+    engine: Callable[[str], Any], connect: Callable[..., RpcChain]
 ) -> None:
     anvil = engine("anvil")
     link = connect(anvil.start()["TWINLEDGER_ANVIL"])
@@ -119,7 +64,7 @@ def test_a_killed_node_is_unavailable_until_it_is_back(
 
 
 def test_a_node_that_comes_back_as_another_chain_is_not_believed(
-    engine: Callable[[str], Engine], connect: Callable[..., RpcChain]
+    engine: Callable[[str], Any], connect: Callable[..., RpcChain]
 ) -> None:
     first, second = engine("anvil"), engine("anvil")
     url = first.start("--args=--timestamp 1700000000")["TWINLEDGER_ANVIL"]
@@ -133,7 +78,7 @@ def test_a_node_that_comes_back_as_another_chain_is_not_believed(
 
 
 def test_a_node_of_another_chain_id_is_passed_over(
-    engine: Callable[[str], Engine], connect: Callable[..., RpcChain]
+    engine: Callable[[str], Any], connect: Callable[..., RpcChain]
 ) -> None:
     wanted, other = engine("anvil"), engine("anvil")
     url = wanted.start()["TWINLEDGER_ANVIL"]
@@ -145,7 +90,7 @@ def test_a_node_of_another_chain_id_is_passed_over(
 
 
 def test_a_stopped_node_times_out_and_answers_again_when_continued(
-    engine: Callable[[str], Engine], connect: Callable[..., RpcChain]
+    engine: Callable[[str], Any], connect: Callable[..., RpcChain]
 ) -> None:
     anvil = engine("anvil")
     link = connect(anvil.start()["TWINLEDGER_ANVIL"], timeout_s=0.5)
@@ -158,7 +103,7 @@ def test_a_stopped_node_times_out_and_answers_again_when_continued(
 
 
 def test_a_reorganisation_of_six_blocks_shows_in_the_parent_hashes(
-    engine: Callable[[str], Engine], connect: Callable[..., RpcChain]
+    engine: Callable[[str], Any], connect: Callable[..., RpcChain]
 ) -> None:
     url = engine("anvil").start()["TWINLEDGER_ANVIL"]
     link = connect(url)
@@ -181,7 +126,7 @@ def test_a_reorganisation_of_six_blocks_shows_in_the_parent_hashes(
 
 
 def test_a_subscription_wakes_who_waits_and_polling_does_without_one(
-    engine: Callable[[str], Engine], connect: Callable[..., RpcChain]
+    engine: Callable[[str], Any], connect: Callable[..., RpcChain]
 ) -> None:
     found = engine("anvil").start()
     url, socket = found["TWINLEDGER_ANVIL"], found["TWINLEDGER_ANVIL_WS"]
@@ -233,7 +178,7 @@ class Stingy(BaseHTTPRequestHandler):
 
 
 def test_a_node_that_limits_the_range_of_logs_is_asked_for_smaller_pages(
-    engine: Callable[[str], Engine], connect: Callable[..., RpcChain]
+    engine: Callable[[str], Any], connect: Callable[..., RpcChain]
 ) -> None:
     url = engine("anvil").start()["TWINLEDGER_ANVIL"]
     direct = connect(url)
@@ -251,7 +196,7 @@ def test_a_node_that_limits_the_range_of_logs_is_asked_for_smaller_pages(
 
 
 def test_a_sealer_killed_while_senders_send_loses_and_doubles_nothing(
-    engine: Callable[[str], Engine], connect: Callable[..., RpcChain]
+    engine: Callable[[str], Any], connect: Callable[..., RpcChain]
 ) -> None:
     geth = engine("geth")
     found = geth.start()
@@ -274,7 +219,7 @@ def test_a_sealer_killed_while_senders_send_loses_and_doubles_nothing(
 
 
 def test_a_node_that_fell_behind_is_passed_over(
-    engine: Callable[[str], Engine], connect: Callable[..., RpcChain]
+    engine: Callable[[str], Any], connect: Callable[..., RpcChain]
 ) -> None:
     geth = engine("geth")
     found = geth.start()

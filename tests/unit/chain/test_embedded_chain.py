@@ -3,6 +3,7 @@
 import json
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -225,12 +226,15 @@ def test_every_stored_block_is_valid_to_an_independent_chain(tmp_path: Path, clo
         Sender(link, RICH).send(address, words(1, n))
     head = link.head()
     link.close()
-    stored = BlockMaker(SqliteKV(tmp_path / "one/chain.sqlite", HashedCache()), GENESIS).chain
-    fresh = BlockMaker(SqliteKV(tmp_path / "fresh.sqlite", HashedCache()), GENESIS).chain
-    for number in range(1, head.number + 1):
-        fresh.import_block(stored.get_canonical_block_by_number(number))
-    assert fresh.get_canonical_head().hash == head.hash
-    assert isinstance(fresh.get_vm(), ParisVM)
+    with (
+        closing(SqliteKV(tmp_path / "one/chain.sqlite", HashedCache())) as held,
+        closing(SqliteKV(tmp_path / "fresh.sqlite", HashedCache())) as empty,
+    ):
+        stored, fresh = BlockMaker(held, GENESIS).chain, BlockMaker(empty, GENESIS).chain
+        for number in range(1, head.number + 1):
+            fresh.import_block(stored.get_canonical_block_by_number(number))
+        assert fresh.get_canonical_head().hash == head.hash
+        assert isinstance(fresh.get_vm(), ParisVM)
 
 
 def test_a_closed_chain_says_so(tmp_path: Path) -> None:
@@ -240,3 +244,11 @@ def test_a_closed_chain_says_so(tmp_path: Path) -> None:
         link.call(RICH.address, b"")
     with pytest.raises(ChainUnavailable):
         link.nonce(RICH.address)
+
+
+def test_a_file_that_is_no_database_is_unavailable_and_frees_the_folder(tmp_path: Path) -> None:
+    (tmp_path / "chain.sqlite").write_bytes(b"not a database at all" * 100)
+    with pytest.raises(ChainUnavailable, match=r"chain\.sqlite"):
+        EmbeddedChain(tmp_path, GENESIS)
+    (tmp_path / "chain.sqlite").unlink()
+    EmbeddedChain(tmp_path, GENESIS).close()

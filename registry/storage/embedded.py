@@ -179,7 +179,9 @@ class EmbeddedStore:
                     continue  # collected meanwhile
 
     def close(self) -> None:
-        """Let go of the folder."""
+        """Let go of the folder; a second time is nothing."""
+        if not self._lock.is_locked:
+            return
         self._intake.close()
         self._index.close()
         self._pins.close()

@@ -45,7 +45,7 @@ class Schedule:
 
     rounds: int
     target_db: float = 0.0
-    rate: float = 0.02
+    rate: float = 0.01
     uplink: Uplink = field(default_factory=Uplink)
 
 

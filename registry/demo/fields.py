@@ -12,7 +12,7 @@ import numpy as np
 
 from registry.demo.radio import Floats
 
-PLANE_WAVES = 256
+PLANE_WAVES = 128
 
 
 @dataclass(frozen=True, slots=True, eq=False)

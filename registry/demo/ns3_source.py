@@ -25,7 +25,7 @@ from registry.errors import Malformed, Unavailable
 
 PROGRAM = Path(__file__).with_name("ns3_program.py")
 INTERPRETER = "TWINLEDGER_NS3_PYTHON"
-MEAN_STEPS = 240
+MEAN_STEPS = 180
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,6 @@
 """How a demo's findings are shown: tables, the rounds saved with their interval, commands to copy."""
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
@@ -9,11 +10,13 @@ from registry.demo.transfer import Savings
 
 def print_choice(choice: Choice, console: Console) -> None:
     """The candidates of a new cell, nearest first, and why others are out."""
-    table = Table(title="twins that the new cell found", title_justify="left")
+    table = Table(
+        title="twins that the new cell found", title_justify="left", box=SIMPLE_HEAD, collapse_padding=True
+    )
     for heading in ("model", "version", "distance", ""):
         table.add_column(heading, overflow="fold")
     for place, candidate in enumerate(choice.ranked):
-        verdict = "nearest: retrieved, verified, warm start" if place == 0 else ""
+        verdict = "nearest: the warm start" if place == 0 else ""
         table.add_row(candidate.model, candidate.version_id[:10], f"{candidate.distance:.3f}", verdict)
     for out in choice.excluded:
         table.add_row(out.model, out.version_id[:10], "-", f"excluded: {out.reason}")
@@ -54,14 +57,23 @@ def privacy_lines(result: DemoResult) -> tuple[str, ...]:
     )
 
 
+def uplink_line(result: DemoResult) -> str:
+    """What the lossy uplink did to all the cells' training."""
+    rows = result.sealed
+    return (
+        f"uplink: {sum(r.airtime_s for r in rows):.1f} s of rounds on air, "
+        f"{sum(r.retransmissions for r in rows)} updates sent again, "
+        f"{sum(r.absences for r in rows)} absences"
+    )
+
+
 def print_report(result: DemoResult, console: Console) -> None:
     """The closing table, the savings and the commands."""
-    table = Table(title="registered twins", title_justify="left")
+    table = Table(title="registered twins", title_justify="left", box=SIMPLE_HEAD, collapse_padding=True)
     table.add_column("model", overflow="fold")
-    for heading in ("version", "bytes", "sealed in", "error", "air time", "resent", "absent"):
+    for heading in ("version", "bytes", "sealed", "error", "saved"):
         table.add_column(heading, justify="right")
-    table.add_column("rounds saved", justify="right")
-    table.add_column("verification")
+    table.add_column("verified")
     for row in result.sealed:
         is_newcomer = row is result.sealed[-1]
         table.add_row(
@@ -70,15 +82,12 @@ def print_report(result: DemoResult, console: Console) -> None:
             f"{row.size:,}",
             f"{row.seal_s:.2f} s",
             f"{row.error_db:.2f} dB",
-            f"{row.airtime_s:.1f} s",
-            str(row.retransmissions),
-            str(row.absences),
             f"{result.savings.mean:+.1f}" if is_newcomer else "",
-            "verified" if row.is_verified else "NOT VERIFIED",
+            "yes" if row.is_verified else "NO",
         )
     console.print(table)
-    for line in (*savings_lines(result.savings), *privacy_lines(result)):
-        console.print(line, highlight=False)
+    for line in (uplink_line(result), *savings_lines(result.savings), *privacy_lines(result)):
+        console.print(line, highlight=False, soft_wrap=True)
     console.print("\ncontinue with:", highlight=False)
     for command in result.commands:
         console.print(f"  {command}", highlight=False, soft_wrap=True, markup=False)

@@ -251,7 +251,14 @@ def _retrieve(stage: Stage, cell: Cell, version_id: str) -> Twin:
 def _race(stage: Stage, cohorts: Callable[[int], Cohort], donor: Twin) -> Savings:
     seeds = _comparison_seeds(stage.options)
     bar = stage.progress.add_task("cold against warm, seeds", total=len(seeds))
-    return rounds_saved(cohorts, donor, stage.schedule, seeds, on_seed=lambda _: stage.progress.advance(bar))
+    return rounds_saved(
+        cohorts,
+        donor,
+        stage.schedule,
+        seeds,
+        slope=stage.slope,
+        on_seed=lambda _: stage.progress.advance(bar),
+    )
 
 
 def _price_privacy(stage: Stage, cohorts: Callable[[int], Cohort]) -> PrivacyCost | None:

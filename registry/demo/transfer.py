@@ -24,7 +24,7 @@ from statistics import NormalDist, fmean, stdev
 
 import numpy as np
 
-from registry.demo.federated import Cohort, Schedule, federate
+from registry.demo.federated import Cohort, Schedule, SlopeRule, federate, plain_slope
 from registry.demo.learner import Twin, draw_twin
 from registry.demo.radio import SCENARIOS, distance_3d_m
 from registry.demo.world import Cell, Track
@@ -172,15 +172,16 @@ class Savings:
     high: float
 
 
-def compare(cohort: Cohort, donor: Twin, schedule: Schedule, seed: int) -> Comparison:
+def compare(
+    cohort: Cohort, donor: Twin, schedule: Schedule, seed: int, slope: SlopeRule = plain_slope
+) -> Comparison:
     """Race a cold and a warm start on the same cohort with the same draws."""
-    cold = federate(
-        draw_twin(np.random.default_rng([seed, 0])), cohort, schedule, np.random.default_rng([seed, 1])
-    )
+    start = draw_twin(np.random.default_rng([seed, 0]))
+    cold = federate(start, cohort, schedule, np.random.default_rng([seed, 1]), slope=slope)
     target = TARGET_MARGIN * min(r.error_db for r in cold.rounds)
     cold_rounds = next(r.number for r in cold.rounds if r.error_db <= target)
     race = replace(schedule, target_db=target)
-    warm = federate(donor, cohort, race, np.random.default_rng([seed, 1]))
+    warm = federate(donor, cohort, race, np.random.default_rng([seed, 1]), slope=slope)
     return Comparison(seed, target, cold_rounds, warm.rounds[-1].number, warm.error_db <= target)
 
 
@@ -209,11 +210,12 @@ def rounds_saved(
     schedule: Schedule,
     seeds: Iterable[int],
     *,
+    slope: SlopeRule = plain_slope,
     on_seed: Callable[[Comparison], None] = lambda _: None,
 ) -> Savings:
     """Race cold against warm for each seed; `cohort_for(seed)` gives the new cell's devices."""
     runs = []
     for seed in seeds:
-        runs.append(compare(cohort_for(seed), donor, schedule, seed))
+        runs.append(compare(cohort_for(seed), donor, schedule, seed, slope))
         on_seed(runs[-1])
     return summarise(runs)

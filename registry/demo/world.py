@@ -150,18 +150,18 @@ def draw_streets(layer: Layer, sites: int, rng: np.random.Generator) -> Streets:
     )
 
 
-def _received(cell: Cell, streets: Streets, site: int, positions: Floats) -> tuple[Floats, Flags]:
+def _received(
+    cell: Cell, streets: Streets, site: int, positions: Floats, common: Floats
+) -> tuple[Floats, Flags]:
     layer = cell.layer
     plane, height = positions[:, :2], positions[:, 2]
     distance = np.maximum(np.hypot(*(plane - np.array(cell.sites[site])).T), 10.0)
     luck = uniform_from_normal(streets.condition[site].at(plane))
     is_los = luck < los_probability(layer.scenario, distance, height)
-    common = streets.common.at(plane)
-    shadow = np.where(
-        is_los,
-        layer.scenario.los_shadowing_db * mix(common, streets.los[site].at(plane), SITE_CORRELATION),
-        layer.scenario.nlos_shadowing_db * mix(common, streets.nlos[site].at(plane), SITE_CORRELATION),
-    )
+    own, spread = np.empty_like(distance), np.empty_like(distance)
+    own[is_los], spread[is_los] = streets.los[site].at(plane[is_los]), layer.scenario.los_shadowing_db
+    own[~is_los], spread[~is_los] = streets.nlos[site].at(plane[~is_los]), layer.scenario.nlos_shadowing_db
+    shadow = spread * mix(common, own, SITE_CORRELATION)
     loss = path_loss_db(
         layer.scenario, distance, ut_height_m=height, carrier_hz=layer.carrier_hz, is_los=is_los
     )
@@ -170,7 +170,8 @@ def _received(cell: Cell, streets: Streets, site: int, positions: Floats) -> tup
 
 def measure(cell: Cell, streets: Streets, device: str, positions: Floats) -> Track:
     """The reports of a device at the given positions: serving RSRP and SINR with every other cell's power."""
-    heard = [_received(cell, streets, i, positions) for i in range(len(cell.sites))]
+    common = streets.common.at(positions[:, :2])
+    heard = [_received(cell, streets, i, positions, common) for i in range(len(cell.sites))]
     received = np.stack([power for power, _ in heard], axis=1)
     return track_of(cell, device, positions, heard[cell.index][1], received)
 
@@ -210,7 +211,7 @@ def draw_walkers(cell: Cell, devices: int, rng: np.random.Generator) -> tuple[Wa
 class BuiltinSource:
     """The numpy simulator of this package."""
 
-    mean_samples: int = 240
+    mean_samples: int = 180
 
     @property
     def channel_model(self) -> str:

@@ -109,7 +109,7 @@ def test_the_report_shows_losses_and_four_commands():
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"cells": 0}, {"devices": 1}, {"rounds": 1}, {"comparisons": 1}, {"seed": -1}]
+    "wrong", [{"cells": 0}, {"devices": 0}, {"rounds": 0}, {"comparisons": 1}, {"seed": -1}]
 )
 def test_options_that_make_no_demo_are_refused(wrong):
     with pytest.raises(Malformed, match=next(iter(wrong))):

@@ -74,13 +74,20 @@ class GatewayLog:
     """Writes this gateway's log; the clock and the salts are arguments."""
 
     def __init__(
-        self, log: LogStore, openings: OpeningStore, *, clock: Callable[[], int], salt: Callable[[], bytes]
+        self,
+        log: LogStore,
+        openings: OpeningStore,
+        *,
+        clock: Callable[[], int],
+        salt: Callable[[], bytes],
+        merge_delay_s: int = MERGE_DELAY_S,
     ) -> None:
         """`salt` answers 32 fresh random bytes."""
         self.log = log
         self.openings = openings
         self._clock = clock
         self._salt = salt
+        self._merge_delay_s = merge_delay_s
         self._newest = log.entry(len(log) - 1).entry.time if len(log) else 0
         self._locate_leftovers()
 
@@ -127,7 +134,7 @@ class GatewayLog:
 
     def _keep(self, entry: LogEntry) -> Kept:
         record = self.log.append([entry])[0]
-        return Kept(record, self.log.promise(record, merge_delay_s=MERGE_DELAY_S))
+        return Kept(record, self.log.promise(record, merge_delay_s=self._merge_delay_s))
 
     def _time(self) -> int:
         """Now, but never before the newest entry: a log read by time must stay in order."""

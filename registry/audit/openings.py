@@ -94,6 +94,12 @@ class OpeningStore:
             ).fetchall()
         return [index for (index,) in rows]
 
+    def oldest(self) -> int | None:
+        """When the oldest opening that is left was made."""
+        with self._guard:
+            (time,) = self._db.execute("SELECT MIN(time) FROM openings").fetchone()
+        return None if time is None else int(time)
+
     def delete_before(self, time: int) -> int:
         """The retention rule: forget what was hidden before this time; how many were forgotten."""
         with self._guard:

@@ -25,14 +25,17 @@ class EmbeddedChain:
     """`chain = "embedded"`: py-evm in this process, kept in HOME/chain."""
 
     chain_id: Annotated[int, About("chain id of a new embedded chain", low=1, high=2**53 - 1)] = 842_001
-    gas_limit: Annotated[int, About("gas limit of a block", low=30_000_000)] = 2_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
 class RpcChain:
     """`chain = "rpc"`: an Ethereum JSON-RPC node."""
 
-    url: Annotated[str, About("the node's HTTP address")] = "http://127.0.0.1:8545"
+    url: Annotated[
+        str,
+        About("HTTP addresses of nodes, comma-separated: one stands in for another; ws:// ones only wake"),
+    ] = "http://127.0.0.1:8545"
+    deployment_file: Annotated[Path | None, About("deployment.json, if it is not HOME's")] = None
     confirmations: Annotated[
         int, About("blocks above a block before it is final; 0 on QBFT", low=0, high=10_000)
     ] = 0
@@ -51,9 +54,10 @@ class EmbeddedStore:
 class KuboStore:
     """`store = "kubo"`: the RPC API of real IPFS daemons."""
 
-    api: Annotated[tuple[str, ...], About("multiaddresses of the daemons' RPC APIs")] = (
-        "/ip4/127.0.0.1/tcp/5001/http",
-    )
+    api: Annotated[
+        tuple[str, ...],
+        About("multiaddresses of the daemons' RPC APIs: the first is written, the others follow"),
+    ] = ("/ip4/127.0.0.1/tcp/5001/http",)
     token_file: Annotated[Path | None, About("file with the token of `API.Authorizations`")] = None
     timeout_s: Annotated[
         float, About("seconds before an unanswered call is given up", low=1, high=86_400)
@@ -174,8 +178,14 @@ class Storage:
 class Gateway:
     """Who this gateway is."""
 
-    key_file: Annotated[Path | None, About("keystore of the gateway's account")] = None
+    key_file: Annotated[
+        Path | None, About("keystore of the gateway's account, if it is not HOME/keys/gateway.json")
+    ] = None
     password_file: Annotated[Path | None, About("file with its passphrase")] = None
+    peers: Annotated[
+        tuple[str, ...],
+        About("gateways and miners from whose /ipfs the content of sealed versions is fetched"),
+    ] = ()
     log_key_file: Annotated[
         Path | None, About("file with the log's Ed25519 key; made in HOME/keys if absent")
     ] = None
@@ -198,17 +208,19 @@ class Log:
 
 @dataclass(frozen=True, slots=True)
 class Miner:
-    """`twinledger miner run`."""
+    """`twinledger miner run`; its content lies in HOME/store, or where `store` says."""
 
-    key_file: Annotated[Path | None, About("keystore of the miner's account")] = None
+    key_file: Annotated[
+        Path | None, About("keystore of the miner's account, if it is not HOME/keys/miner.json")
+    ] = None
     password_file: Annotated[Path | None, About("file with its passphrase")] = None
     gateways: Annotated[tuple[str, ...], About("addresses of the gateways whose pools are served")] = ()
+    host: Annotated[str, About("address on which /ipfs/{cid} is served")] = "127.0.0.1"
+    port: Annotated[int, About("its port; 0 takes a free one", low=0, high=65_535)] = 0
     pin_timeout_s: Annotated[
         float, About("seconds after which pinning one item is given up for now", low=0.1)
     ] = 60.0
-    poll_s: Annotated[
-        float, About("seconds between looks at the pool and the head", low=0.01, high=3_600)
-    ] = 0.5
+    poll_s: Annotated[float, About("seconds between looks at the pools", low=0.01, high=3_600)] = 0.5
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Engine, Row, Select, and_, func, select
 
@@ -89,6 +88,12 @@ class Index:
                 found.update((row.version_id, row) for row in map(version_row, connection.execute(query)))
         return found
 
+    def version_ids(self) -> list[VersionId]:
+        """Every sealed version, in chain order."""
+        query = select(t.versions.c.version_id).order_by(t.versions.c.block, t.versions.c.log_index)
+        with reading(self.engine) as connection:
+            return [VersionId(_raw(text)) for text in connection.execute(query).scalars()]
+
     def sealed(self, version_ids: Iterable[VersionId]) -> dict[VersionId, Status]:
         """The present status of those versions that are sealed: the cheap form of `versions`."""
         wanted = [hex32(version_id) for version_id in version_ids]
@@ -131,7 +136,7 @@ class Index:
             .limit(limit)
         )
         with reading(self.engine) as connection:
-            return [_model(connection, row) for row in connection.execute(query).all()]
+            return [_model(connection, *row) for row in connection.execute(query).tuples()]
 
     def aliases_of(self, version_id: VersionId) -> list[str]:
         """The aliases that point at a version now."""
@@ -317,20 +322,18 @@ def _model_id(connection: Connection, namespace: str, name: str) -> str:
     return hex32(model_id(number or 0, name))
 
 
-def _model(connection: Connection, row: Row[Any]) -> ModelRow:
-    namespace, name = row.model.split("/", 1)
+def _model(connection: Connection, model: str, full_name: str, number: int) -> ModelRow:
+    namespace, name = full_name.split("/", 1)
     newest = connection.execute(
-        select(t.versions.c.version_id).where(
-            t.versions.c.model_id == row.model_id, t.versions.c.number == row.number
-        )
+        select(t.versions.c.version_id).where(t.versions.c.model_id == model, t.versions.c.number == number)
     ).scalar_one()
     changes = connection.execute(
         select(t.aliases.c.alias, t.aliases.c.version_id)
-        .where(t.aliases.c.model_id == row.model_id)
+        .where(t.aliases.c.model_id == model)
         .order_by(t.aliases.c.block, t.aliases.c.log_index)
     )
     pointed = {change.alias: VersionId(_raw(change.version_id)) for change in changes}
-    return ModelRow(namespace, name, row.number, VersionId(_raw(newest)), pointed)
+    return ModelRow(namespace, name, number, VersionId(_raw(newest)), pointed)
 
 
 def _raw(text: str) -> bytes:

@@ -90,14 +90,14 @@ class Follower:
         last = min(self._link.head().number, first + _RUN - 1)
         if last < first:
             self._note(last)
-            self._read_manifests()
+            self.read_manifests()
             return False
         events = self._contracts.events(first, last)
         marks = self._marks(events, last)
         lines = self._lines(events, marks)
         self._projection.apply(list(marks.values()), lines)
         self._settle(lines)
-        self._read_manifests()
+        self.read_manifests()
         for listener in self.listeners:
             listener(lines, last)
         self._note(last)
@@ -150,7 +150,8 @@ class Follower:
         if entry is not None and entry.submission.issued_at <= time:
             self._pool.mark([version_id], PoolState.CANCELLED, "its submitter cancelled it")
 
-    def _read_manifests(self) -> None:
+    def read_manifests(self) -> None:
+        """Make searchable what the store now holds; also called when content came in late."""
         for digest in self._projection.manifests_wanted():
             try:
                 manifest = parse_manifest(self._manifest_bytes(bytes.fromhex(digest[2:])))

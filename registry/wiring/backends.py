@@ -7,10 +7,20 @@ from pathlib import Path
 from sqlalchemy import Engine
 
 from registry.chain.base import ChainLink
-from registry.config import EmbeddedChain, EmbeddedStore, Home, Postgresql, Settings, read_secret
+from registry.chain.deployment import Deployment, parse_deployment
+from registry.config import (
+    EmbeddedChain,
+    EmbeddedStore,
+    Home,
+    Postgresql,
+    RpcChain,
+    Settings,
+    read_secret,
+)
+from registry.core.canonical import strict_json
 from registry.core.ids import Address, to_address
 from registry.database import open_database, sqlite_url
-from registry.errors import Malformed
+from registry.errors import Malformed, NotFound
 from registry.keystore import write_private
 from registry.storage.base import ContentStore
 
@@ -31,8 +41,11 @@ class Databases:
         self.primary.dispose()
 
 
-def open_chain(settings: Settings, home: Home) -> ChainLink:
-    """The chain of the settings; Conflict when another process holds an embedded one."""
+def open_chain(settings: Settings, home: Home, deployment: Deployment | None = None) -> ChainLink:
+    """The chain of the settings; Conflict when another process holds an embedded one.
+
+    With a deployment, a node of another chain is refused before it is asked anything else.
+    """
     chosen = settings.chain
     if isinstance(chosen, EmbeddedChain):
         from registry.chain.blocks import Genesis
@@ -42,24 +55,46 @@ def open_chain(settings: Settings, home: Home) -> ChainLink:
         return Chain(home.chain, Genesis(chosen.chain_id, alloc))
     from registry.chain.rpc import RpcChain as Rpc
 
+    addresses = [url.strip() for url in chosen.url.split(",") if url.strip()]
     return Rpc(
-        chosen.url.split(","),
+        [url for url in addresses if not url.startswith("ws")],
         confirmations=chosen.confirmations,
+        chain_id=deployment.chain_id if deployment else None,
+        genesis_hash=deployment.genesis_hash if deployment else None,
+        websockets=[url for url in addresses if url.startswith("ws")],
         poll_s=chosen.poll_s,
         timeout_s=chosen.timeout_s,
     )
 
 
+def deployment_file(settings: Settings, home: Home) -> Path:
+    """Where deployment.json lies."""
+    named = settings.chain.deployment_file if isinstance(settings.chain, RpcChain) else None
+    return named or home.deployment
+
+
+def find_deployment(settings: Settings, home: Home) -> Deployment:
+    """The deployment of this home; NotFound says how to come by one."""
+    path = deployment_file(settings, home)
+    try:
+        return parse_deployment(strict_json(path.read_bytes()))
+    except OSError as e:
+        raise NotFound(
+            f"there is no deployment {path}: {e.strerror}",
+            hint="run `twinledger deploy`, or copy the consortium's deployment.json there",
+        ) from e
+
+
 def open_store(settings: Settings, folder: Path, *, owner: str) -> ContentStore:
-    """A content store: packs in `folder`, or a Kubo daemon whose pins carry `owner`."""
+    """A content store: packs in `folder`, or Kubo daemons whose pins carry `owner`."""
     chosen = settings.store
     if isinstance(chosen, EmbeddedStore):
         from registry.storage.embedded import EmbeddedStore as Store
 
         return Store(folder)
-    from registry.storage.kubo import KuboStore as Kubo
+    from registry.storage.replicated import open_kubo
 
-    return Kubo(chosen.api, token_file=chosen.token_file, timeout_s=chosen.timeout_s, owner=owner)
+    return open_kubo(chosen.api, token_file=chosen.token_file, timeout_s=chosen.timeout_s, owner=owner)
 
 
 def open_databases(settings: Settings, home: Home) -> Databases:

@@ -11,16 +11,15 @@ from pathlib import Path
 from registry.chain.base import ChainLink
 from registry.chain.deploy import FeeSettings, StorageSettings, deploy
 from registry.chain.deploy import Settings as DeploySettings
-from registry.chain.deployment import Deployment, deployment_json, parse_deployment
+from registry.chain.deployment import Deployment, deployment_json
 from registry.chain.encoding import encode_call
 from registry.chain.gateway import Contracts
 from registry.chain.sender import Sender
 from registry.config import Fees, Home, Settings, Storage
-from registry.core.canonical import strict_json
 from registry.core.ids import Address, Role
 from registry.core.signing import KeySigner
 from registry.keystore import create_development_keystore, open_keystore, write_private
-from registry.wiring.backends import fund, funded
+from registry.wiring.backends import find_deployment, fund, funded
 
 MINERS = 3
 NAMESPACE = "local"
@@ -68,17 +67,17 @@ def make_keys(home: Home) -> Keys:
 def create_consortium(home: Home, settings: Settings, link: ChainLink, keys: Keys) -> Deployment:
     """Deploy, admit and fund, as far as it is not done yet; HOME/deployment.json is written last but one."""
     if home.deployment.exists():
-        deployment = read_deployment(home.deployment)
+        deployment = find_deployment(settings, home)
     else:
         deployment = deploy(link, keys.member, deploy_settings(settings), [keys.member.address], 1)
-        write_private(home.deployment, _json(deployment))
+        write_deployment(home.deployment, deployment)
     _populate(Contracts(link, deployment), settings, keys)
     return deployment
 
 
-def read_deployment(path: Path) -> Deployment:
-    """The deployment in a file."""
-    return parse_deployment(strict_json(path.read_bytes()))
+def write_deployment(path: Path, deployment: Deployment) -> None:
+    """Write deployment.json."""
+    write_private(path, json.dumps(deployment_json(deployment), indent=2) + "\n")
 
 
 def deploy_settings(settings: Settings) -> DeploySettings:
@@ -115,10 +114,6 @@ def _propose(sender: Sender, contracts: Contracts, target: str, function: str, a
 
 def _key(path: Path) -> KeySigner:
     return open_keystore(path) if path.exists() else create_development_keystore(path)
-
-
-def _json(deployment: Deployment) -> str:
-    return json.dumps(deployment_json(deployment), indent=2) + "\n"
 
 
 def _fees(fees: Fees) -> FeeSettings:

@@ -3,17 +3,20 @@
 import threading
 from dataclasses import dataclass
 
+from miners.node import HttpSource
 from registry.chain.base import ChainLink
 from registry.chain.deployment import Deployment
 from registry.chain.gateway import Contracts
 from registry.config import Home, Settings
 from registry.core.access import WINDOW_S
-from registry.core.ids import Address
+from registry.core.signing import Signer
 from registry.index import Index, Projection
 from registry.pool import Pool, Requests, Uploads
 from registry.service import Journal, Parts, Service
 from registry.storage.base import ContentStore
+from registry.wiring.anchoring import Anchors
 from registry.wiring.backends import Databases, open_databases, open_store
+from registry.wiring.gathering import Gathering, unpinned
 from registry.wiring.logs import LogKeeper, Logs, open_logs
 
 
@@ -27,18 +30,25 @@ class Gateway:
     contracts: Contracts
     logs: Logs
     keeper: LogKeeper
+    anchors: Anchors
+    gathering: Gathering
     databases: Databases
     stop: threading.Event
     threads: list[threading.Thread]
 
     def start(self) -> None:
-        """Catch up with the chain, then follow it and publish the logs."""
+        """Catch up with the chain, then follow it, publish the logs and gather content."""
+        self.anchors.check()
+        self.service.follower.listeners.append(self.gathering.sealed)
         self.service.start()
         self.logs.gateway.started(software="twinledger", chain_log=self.logs.chain.origin)
         self.keeper.keep()
-        thread = threading.Thread(target=self.keeper.run, args=(self.stop,), name="logs", daemon=True)
-        thread.start()
-        self.threads.append(thread)
+        self.gathering.want(unpinned(self.store, self.service.index))
+        work_of = {"logs": self.keeper.run, "anchors": self.anchors.run, "gathering": self.gathering.run}
+        for name, work in work_of.items():
+            thread = threading.Thread(target=work, args=(self.stop,), name=name, daemon=True)
+            thread.start()
+            self.threads.append(thread)
 
     def close(self) -> None:
         """Stop in order: requests first, then what they rest on."""
@@ -54,13 +64,13 @@ class Gateway:
 
 
 def open_gateway(
-    home: Home, settings: Settings, link: ChainLink, deployment: Deployment, address: Address
+    home: Home, settings: Settings, link: ChainLink, deployment: Deployment, signer: Signer
 ) -> Gateway:
-    """Open what the settings name; `address` is the gateway's own account."""
+    """Open what the settings name; `signer` is the gateway's own account."""
     contracts = Contracts(link, deployment)
     databases = open_databases(settings, home)
-    store = open_store(settings, home.store, owner="gateway")
-    logs = open_logs(home, settings, contracts, address)
+    store = open_store(settings, home.store, owner=str(signer.address))
+    logs = open_logs(home, settings, contracts, signer.address)
     pool = Pool(databases.primary)
     parts = Parts(
         contracts=contracts,
@@ -73,13 +83,17 @@ def open_gateway(
         journal=Journal(logs.gateway),
         settings=settings,
     )
+    service = Service(parts)
+    peers = [HttpSource(url, signer, contracts.domain) for url in settings.gateway.peers]
     return Gateway(
-        service=Service(parts),
+        service=service,
         pool=pool,
         store=store,
         contracts=contracts,
         logs=logs,
         keeper=LogKeeper(logs, contracts, settings),
+        anchors=Anchors(logs, contracts, signer, settings),
+        gathering=Gathering(store, parts.index, peers, service.follower.read_manifests),
         databases=databases,
         stop=threading.Event(),
         threads=[],

@@ -45,13 +45,19 @@ def open_logs(home: Home, settings: Settings, contracts: Contracts, gateway: Add
     secret = log_secret(settings.gateway.log_key_file or home.keys / "log.ed25519")
     chain_origin = origin_of(contracts.domain.chain_id, contracts.domain.contract)
     gateway_origin = settings.log.origin or f"gateway/{contracts.domain.chain_id}/{gateway}"
-    chain = LogStore(home.log / "chain.db", NoteSigner(chain_origin, secret), _now)
-    own = LogStore(home.log / "gateway.db", NoteSigner(gateway_origin, secret), _now)
+    chain = LogStore(home.log / "chain.db", NoteSigner(chain_origin, secret), now)
+    own = LogStore(home.log / "gateway.db", NoteSigner(gateway_origin, secret), now)
     openings = OpeningStore(home.log / "openings.db")
     return Logs(
         chain=chain,
         chain_feed=ChainLog(chain, lambda: chain.entry(len(chain) - 1) if len(chain) else None),
-        gateway=GatewayLog(own, openings, clock=_now, salt=lambda: secrets.token_bytes(32)),
+        gateway=GatewayLog(
+            own,
+            openings,
+            clock=now,
+            salt=lambda: secrets.token_bytes(32),
+            merge_delay_s=settings.log.merge_delay_s,
+        ),
     )
 
 
@@ -113,5 +119,6 @@ def _chain_event(event: Event, time_: int) -> ChainEvent:
     return ChainEvent(event.contract, event.name, event.args, log.block_number, time_, log.tx_hash, log.index)
 
 
-def _now() -> int:
+def now() -> int:
+    """The clock in whole seconds."""
     return int(time.time())

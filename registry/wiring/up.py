@@ -46,12 +46,13 @@ def running(home: Home, settings: Settings) -> Iterator[Running]:
         link = open_chain(settings, home)
         stack.callback(link.close)
         deployment = create_consortium(home, settings, link, keys)
-        gateway = open_gateway(home, settings, link, deployment, keys.gateway.address)
+        gateway = open_gateway(home, settings, link, deployment, keys.gateway)
         stack.callback(gateway.close)
         gateway.start()
         _start_miners(home, gateway, keys, stack)
-        url = f"http://{_shown(settings.api.host)}:{listener.getsockname()[1]}"
-        write_client_files(home, deployment, gateway, url)
+        url = url_of(settings, listener)
+        write_client(home, deployment, url)
+        write_trust(home, deployment, gateway)
         yield Running(gateway, listener, url, keys)
 
 
@@ -72,17 +73,29 @@ def bind(host: str, port: int) -> socket.socket:
     return listener
 
 
-def write_client_files(home: Home, deployment: Deployment, gateway: Gateway, url: str) -> None:
-    """Write what `Client()` and an auditor need: client.toml and trust.json."""
+def url_of(settings: Settings, listener: socket.socket) -> str:
+    """Where clients reach the API."""
+    if settings.api.public_url:
+        return settings.api.public_url.rstrip("/")
+    scheme = "https" if settings.api.tls_certificate_file else "http"
+    return f"{scheme}://{shown_host(settings.api.host)}:{listener.getsockname()[1]}"
+
+
+def write_client(home: Home, deployment: Deployment, url: str) -> None:
+    """Write what `Client()` needs: client.toml."""
     chain_id, registry = deployment.chain_id, deployment.address("TwinRegistry")
     write_private(
         home.client,
         f'url = "{url}"\nkey = "development"\nchain_id = {chain_id}\nregistry = "{registry}"\n',
     )
+
+
+def write_trust(home: Home, deployment: Deployment, gateway: Gateway) -> None:
+    """Write what an auditor needs: trust.json."""
     logs = gateway.logs
     trust = {
         "schema": "twinledger/trust/1",
-        "chain_id": chain_id,
+        "chain_id": deployment.chain_id,
         "genesis_hash": hex32(deployment.genesis_hash),
         "contracts": contracts_json(deployment.contracts),
         "sealers": None,
@@ -114,5 +127,6 @@ def _refuse_open_development(settings: Settings) -> None:
         )
 
 
-def _shown(host: str) -> str:
+def shown_host(host: str) -> str:
+    """A host as it stands in a URL."""
     return f"[{host}]" if ":" in host else host

@@ -1,0 +1,171 @@
+"""A gateway over HTTP as a source of work: its pending submissions, signed for, and the bytes behind them.
+
+What comes back is believed in nothing: submissions carry their submitters' signatures, which the contract
+verifies, and every block of a CAR is hashed where it is stored.
+"""
+
+import http.client
+import json
+import secrets
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from urllib.parse import urlencode, urlsplit
+
+from registry.core.access import authorize, body_digest
+from registry.core.cid import Cid
+from registry.core.signing import Signer
+from registry.core.version import Domain
+from registry.errors import NotFound, RegistryError, Unavailable
+from registry.pool import Entry
+from registry.wire import SubmissionStatus, parse_body, signature_of, submission_of
+
+_PAGE = 500
+_PIECE = 1 << 18
+_ANSWER_S = 30.0
+
+
+class HttpSource:
+    """One gateway, asked with the miner's signature."""
+
+    def __init__(self, url: str, signer: Signer, domain: Domain, *, pin_timeout_s: float = 60.0) -> None:
+        self.url = url.rstrip("/")
+        self._parts = urlsplit(self.url)
+        self._signer = signer
+        self._domain = domain
+        self._pin_timeout_s = pin_timeout_s
+
+    def pending(self, limit: int) -> Sequence[Entry]:
+        """Pending submissions in order of arrival, at most `limit`."""
+        found: list[Entry] = []
+        cursor: str | None = "0"
+        while cursor is not None and len(found) < limit:
+            query = urlencode({"state": "pending", "cursor": cursor, "limit": min(_PAGE, limit - len(found))})
+            items, cursor = self._page(f"/v1/submissions?{query}")
+            found += [entry for item in items if (entry := _entry(item)) is not None]
+        return found
+
+    def car(self, cid: Cid) -> Iterator[bytes]:
+        """The whole DAG of a CID as a CAR; Unavailable when it takes longer than one item may."""
+        until = time.monotonic() + self._pin_timeout_s
+        with self._get(f"/ipfs/{cid}?format=car") as response:
+            while piece := response.read(_PIECE):
+                yield piece
+                if time.monotonic() > until:
+                    raise Unavailable(f"{self.url} did not give {cid} within {self._pin_timeout_s} s")
+
+    def wait(self, timeout_s: float) -> None:
+        """A gateway elsewhere is simply asked again later."""
+        time.sleep(timeout_s)
+
+    def _page(self, target: str) -> tuple[list[object], str | None]:
+        with self._get(target) as response:
+            body = response.read()
+        try:
+            page = json.loads(body)
+            return list(page["items"]), page["next"]
+        except (ValueError, KeyError, TypeError) as e:
+            raise Unavailable(f"{self.url} answered {target} with no page of a list") from e
+
+    @contextmanager
+    def _get(self, target: str) -> Iterator[http.client.HTTPResponse]:
+        kind = http.client.HTTPSConnection if self._parts.scheme == "https" else http.client.HTTPConnection
+        connection = kind(
+            self._parts.hostname or "", self._parts.port, timeout=min(self._pin_timeout_s, _ANSWER_S)
+        )
+        try:
+            connection.request("GET", target, headers={"authorization": self._signed(target)})
+            response = connection.getresponse()
+            if response.status == 404:
+                raise NotFound(f"{self.url} does not hold {target}")
+            if response.status != 200:
+                raise Unavailable(f"{self.url} answered {target} with {response.status}{_why(response)}")
+            yield response
+        except (OSError, http.client.HTTPException) as e:
+            raise Unavailable(f"{self.url} does not answer: {e}", hint="check miner.gateways") from e
+        finally:
+            connection.close()
+
+    def _signed(self, target: str) -> str:
+        return authorize(
+            self._signer,
+            self._domain,
+            method="GET",
+            target=target,
+            body_sha256=body_digest("GET", target, b""),
+            created=int(time.time()),
+            nonce=secrets.token_bytes(32),
+            cell="",
+        )
+
+
+def _entry(item: object) -> Entry | None:
+    """The entry of a list item; None where the gateway does not show us what was signed."""
+    status = parse_body(SubmissionStatus, item)
+    if status.submission is None or status.signature is None:
+        return None
+    submission = submission_of(status.submission)
+    return Entry(
+        submission=submission,
+        signature=signature_of(status.signature),
+        model=status.model or "",
+        reserved=submission.reserve,
+        received=status.received or 0,
+    )
+
+
+def _why(response: http.client.HTTPResponse) -> str:
+    try:
+        return f": {json.loads(response.read(1 << 16))['detail']}"
+    except (ValueError, KeyError, TypeError):
+        return ""
+
+
+class Sources:
+    """Several gateways as one: what any of them holds is work, and any of them may give the bytes."""
+
+    def __init__(self, sources: Sequence[HttpSource]) -> None:
+        self._sources = tuple(sources)
+        self._stop = threading.Event()
+
+    def pending(self, limit: int) -> Sequence[Entry]:
+        """Pending submissions of all gateways, each once; Unavailable only when no gateway answers."""
+        found: dict[bytes, Entry] = {}
+        failures: list[RegistryError] = []
+        for source in self._sources:
+            try:
+                for entry in source.pending(limit):
+                    known = found.get(entry.version_id)
+                    if known is None or entry.submission.issued_at > known.submission.issued_at:
+                        found[entry.version_id] = entry
+            except RegistryError as e:
+                failures.append(e)
+        if len(failures) == len(self._sources):
+            raise failures[0]
+        return sorted(found.values(), key=lambda entry: entry.received)[:limit]
+
+    def car(self, cid: Cid) -> Iterator[bytes]:
+        """The whole DAG from the first gateway that begins to give it."""
+        failures: list[RegistryError] = []
+        for source in self._sources:
+            pieces = source.car(cid)
+            try:
+                first = next(pieces)
+            except StopIteration:
+                continue
+            except RegistryError as e:
+                failures.append(e)
+                continue
+            yield first
+            yield from pieces
+            return
+        raise failures[0] if failures else NotFound(f"no gateway holds {cid}")
+
+    def wait(self, timeout_s: float) -> None:
+        """Until it is time to ask again, or `stop`."""
+        self._stop.wait(timeout_s)
+
+    def stop(self) -> None:
+        """End every wait."""
+        self._stop.set()

@@ -1,0 +1,95 @@
+"""`twinledger miner run`: one miner as a process of its own, on any chain and store.
+
+Its work comes from gateways over HTTP. On an embedded home, which one process holds, it works from that
+home's own pool instead: useful only while `up` does not run.
+"""
+
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from types import FrameType
+
+from miners.node import ContentServer, HttpSource, LocalSource, MinerNode, Source, Sources
+from registry.chain.deployment import verify_deployment
+from registry.chain.gateway import Contracts
+from registry.config import EmbeddedChain, Home, Settings
+from registry.core.ids import Role
+from registry.core.signing import Signer
+from registry.errors import Malformed
+from registry.pool import Pool
+from registry.wiring.backends import find_deployment, open_chain, open_databases, open_store
+from registry.wiring.signers import miner_keystore, miner_signer
+from registry.wiring.up import bind, shown_host
+
+Announce = Callable[[str], None]
+
+
+def run_miner(home: Home, settings: Settings, key: str | None, announce: Announce) -> None:
+    """Mine until SIGINT or SIGTERM; `announce` hears the address and where the content is served."""
+    stop = threading.Event()
+
+    def end(_number: int, _frame: FrameType | None) -> None:
+        stop.set()
+
+    before = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        with _mining(home, settings, miner_keystore(home, settings, key), announce) as node:
+            node.run(stop)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def _mining(home: Home, settings: Settings, keystore: Path, announce: Announce) -> Iterator[MinerNode]:
+    deployment = find_deployment(settings, home)
+    signer = miner_signer(keystore, settings)
+    with ExitStack() as stack:
+        link = open_chain(settings, home, deployment)
+        stack.callback(link.close)
+        verify_deployment(link, deployment)
+        contracts = Contracts(link, deployment)
+        store = open_store(settings, _store_folder(home, settings, keystore), owner=str(signer.address))
+        stack.callback(store.close)
+        source = _source(home, settings, contracts, signer, stack)
+        listener = stack.enter_context(bind(settings.miner.host, settings.miner.port))
+        stack.callback(ContentServer(store, listener).close)
+        place = f"http://{shown_host(settings.miner.host)}:{listener.getsockname()[1]}"
+        announce(f"mining as {signer.address}, serving {place}/ipfs")
+        if not contracts.account(signer.address).roles & Role.MINER:
+            announce(f"{signer.address} is no miner yet: a council member runs: {_admission(signer)}")
+        yield MinerNode(contracts, signer, store, source, poll_s=settings.miner.poll_s)
+
+
+def _source(home: Home, settings: Settings, contracts: Contracts, signer: Signer, stack: ExitStack) -> Source:
+    chosen = settings.miner
+    if chosen.gateways:
+        return Sources(
+            [
+                HttpSource(url, signer, contracts.domain, pin_timeout_s=chosen.pin_timeout_s)
+                for url in chosen.gateways
+            ]
+        )
+    if not isinstance(settings.chain, EmbeddedChain):
+        raise Malformed(
+            "miner.gateways names no gateway", hint='write gateways = ["http://…"] in section [miner]'
+        )
+    databases = open_databases(settings, home)
+    stack.callback(databases.close)
+    store = open_store(settings, home.store, owner="gateway")
+    stack.callback(store.close)
+    return LocalSource(Pool(databases.primary), store)
+
+
+def _store_folder(home: Home, settings: Settings, keystore: Path) -> Path:
+    """HOME/store; on an embedded home the n-th miner's own folder, because HOME/store is the gateway's."""
+    number = keystore.stem.removeprefix("miner-")
+    if isinstance(settings.chain, EmbeddedChain):
+        return home.miner_store(int(number)) if number.isdigit() else home.root / "miners" / keystore.stem
+    return home.store
+
+
+def _admission(signer: Signer) -> str:
+    return f"twinledger member add {signer.address} --namespace NS --role miner"

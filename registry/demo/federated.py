@@ -148,7 +148,7 @@ def federate(
     rounds = [Round(0, error_db(start, cohort.held_out), 0.0, 0, ())]
     seen: dict[str, Participation] = {}
     while rounds[-1].error_db > schedule.target_db and len(rounds) <= schedule.rounds:
-        twin, done, arrived = _one_round(twin, cohort, schedule, rng, slope, number=len(rounds))
+        twin, done, arrived = run_round(twin, cohort, schedule, rng, slope, number=len(rounds))
         for device, update in arrived:
             before = seen[device.name].rounds if device.name in seen else 0
             seen[device.name] = Participation(
@@ -159,7 +159,7 @@ def federate(
     return Training(twin, tuple(rounds), tuple(seen[name] for name in sorted(seen)))
 
 
-def _one_round(
+def run_round(
     twin: Twin,
     cohort: Cohort,
     schedule: Schedule,
@@ -168,6 +168,7 @@ def _one_round(
     *,
     number: int,
 ) -> tuple[Twin, Round, list[tuple[Device, Floats]]]:
+    """One round: the averaged twin, how it went, and each update that arrived with its device."""
     arrived: list[tuple[Device, Floats]] = []
     absent, retransmissions, seconds = [], 0, 0.0
     for device in cohort.devices:

@@ -15,7 +15,7 @@ from hashlib import sha256
 from typing import Any, cast
 
 from contracts import NAMES, artifact
-from registry.audit.logstore import Log
+from registry.audit.base import Log
 from registry.core.canonical import canonical
 from registry.core.ids import Address, hex32
 from registry.core.log import CellClaim, ChainPlace, Json, LogEntry, Recorded

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from registry.audit.logstore import KeyView
+from registry.audit.base import KeyView
 from registry.core import merkle, smt
 from registry.core.checkpoint import VerifiedCheckpoint, verify_checkpoint
 from registry.core.log import Recorded, as_json, check_key, decode_entry, from_json, keys_of

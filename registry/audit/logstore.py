@@ -10,8 +10,10 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
 
+from filelock import FileLock, Timeout
+
+from registry.audit.base import KeyView
 from registry.audit.logdb import LOG_TREE, LogDatabase
 from registry.audit.logindex import LogIndex, Pending, pending_of
 from registry.core import merkle
@@ -19,41 +21,11 @@ from registry.core.checkpoint import Checkpoint
 from registry.core.log import LogEntry, Recorded, keys_of
 from registry.core.note import Note, NoteSigner, Signature
 from registry.core.promise import Promise, make_promise
-from registry.core.smt import MapProof
 from registry.core.tiles import ENTRIES, TileNodes, check_exists, encode_bundle, parse_tile_path
-from registry.errors import Malformed, NotFound, StoreUnavailable, VerificationFailed
+from registry.errors import Conflict, Malformed, NotFound, StoreUnavailable, VerificationFailed
 
 _KEEP_CHECKPOINTS = 64
 _BATCH = 20_000
-
-
-class Log(Protocol):
-    """A log as the rest of the gateway sees it; tests/unit/audit/test_logstore.py holds backends to it.
-
-    - `append` is durable when it returns; the bytes are never changed and never move;
-    - `checkpoint` covers a prefix; proofs are for it, and for sizes before it;
-    - what it answers verifies against its checkpoint, or raises.
-    """
-
-    @property
-    def origin(self) -> str: ...
-    def append(self, entries: Sequence[LogEntry]) -> list[Recorded]: ...
-    def checkpoint(self) -> bytes: ...
-    def entry(self, index: int) -> Recorded: ...
-    def inclusion(self, index: int, size: int) -> list[bytes]: ...
-    def consistency(self, old: int, new: int) -> list[bytes]: ...
-    def tile(self, path: str) -> bytes: ...
-
-
-@dataclass(frozen=True, slots=True)
-class KeyView:
-    """One key under one checkpoint: its entries' tree, the map's proof, and the checkpoint itself."""
-
-    key: str
-    tree: int
-    count: int
-    proof: MapProof
-    checkpoint: bytes
 
 
 @dataclass(slots=True)
@@ -74,14 +46,19 @@ class LogStore:
         self.origin = signer.key.name
         self._signer = signer
         self._clock = clock
-        self._database = LogDatabase(path, self.origin)
-        self._index = LogIndex(self._database)
         self._write = threading.Lock()
         self._view = threading.Lock()
         self._queue = threading.Lock()
         self._waiting = _Waiting()
         self._pending: list[Pending] = []
-        self._recover()
+        with ExitStack() as undo:
+            self._lock = _hold(path)
+            undo.callback(self._lock.release)
+            self._database = LogDatabase(path, self.origin)
+            undo.callback(self._database.close)
+            self._index = LogIndex(self._database)
+            self._recover()
+            undo.pop_all()
 
     def _recover(self) -> None:
         head = self._index.head()
@@ -297,3 +274,15 @@ class LogStore:
         """Close the file; what was appended stays."""
         with self._write:
             self._database.close()
+            self._lock.release()
+
+
+def _hold(path: Path) -> FileLock:
+    """Keep every other process from growing the log too: two writers would fork it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(path.with_name(path.name + ".lock"), timeout=0)
+    try:
+        lock.acquire()
+    except Timeout as e:
+        raise Conflict(f"the log file {path} is held by another process") from e
+    return lock

@@ -8,7 +8,8 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from registry.audit.logstore import KeyView, LogStore
+from registry.audit.base import KeyView
+from registry.audit.logstore import LogStore
 from registry.audit.openings import Opening, OpeningStore
 from registry.audit.rows import GATEWAY, Filter, Row, row_of
 from registry.core.log import Recorded, as_json

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from registry.audit.completeness import page, verify_page
 from registry.audit.logstore import LogStore
 from registry.core import merkle
 from registry.core.checkpoint import Checkpoint, verify_checkpoint
@@ -18,7 +19,7 @@ from registry.core.log import keys_of
 from registry.core.note import Note, NoteSigner, VerifierKey
 from registry.core.smt import MapLeaf, SortedLeaves, SparseMap, key_hash, verify_present
 from registry.core.tiles import TileReader, tile_path, tiles_of
-from registry.errors import Conflict, Malformed, NotFound, VerificationFailed
+from registry.errors import Conflict, Malformed, NotFound, StoreUnavailable, VerificationFailed
 
 
 def definition_of(log: LogStore) -> tuple[bytes, bytes]:
@@ -144,6 +145,7 @@ def test_a_log_opens_again_as_it_was_closed(bench, entry) -> None:
 
 
 def test_the_file_of_another_log_is_refused(bench, log) -> None:
+    log.close()
     with pytest.raises(Conflict, match=r"holds the log 'gateway\.example/log', not 'other\.example/log'"):
         LogStore(bench.folder / "gateway.db", NoteSigner("other.example/log", bytes(32)), bench.clock)
 
@@ -249,3 +251,76 @@ def test_a_file_that_differs_from_its_checkpoint_is_not_opened(bench, entry, cha
     db.close()
     with pytest.raises(VerificationFailed):
         bench.open()
+
+
+def test_an_empty_log_has_a_checkpoint_too(log) -> None:
+    assert (log.publish().size, at(log).root) == (0, merkle.EMPTY_ROOT)
+    assert log.view("kind:start").count == 0
+
+
+def test_a_log_before_its_first_checkpoint_says_so(log) -> None:
+    with pytest.raises(NotFound, match="has no checkpoint yet"):
+        log.checkpoint()
+
+
+def test_a_second_writer_is_refused_and_the_first_goes_on(bench, log, entry) -> None:
+    with pytest.raises(Conflict, match="held by another process"):
+        bench.open()
+    log.append([entry(0)])
+    assert len(log) == 1
+
+
+def full_disk(log: LogStore, pages: int) -> None:
+    log._database.writer.execute(f"PRAGMA max_page_count = {pages}")
+
+
+def test_a_full_disk_refuses_the_entry_and_loses_nothing(log, entry) -> None:
+    log.append([entry(number) for number in range(100)])
+    log.publish()
+    full_disk(log, 1)
+    with pytest.raises(StoreUnavailable, match="could not be written"):
+        log.append([entry(number) for number in range(1000)])
+    full_disk(log, 1 << 30)
+    assert log.append([entry(100)])[0].index == 100
+    log.publish()
+    assert (at(log).root, at(log).map_root) == definition_of(log)
+
+
+def test_a_full_disk_while_publishing_leaves_the_last_checkpoint_standing(log, entry) -> None:
+    log.append([entry(number) for number in range(10)])
+    log.publish()
+    before = log.checkpoint()
+    log.append([entry(number) for number in range(10, 3000)])
+    full_disk(log, 1)
+    with pytest.raises(StoreUnavailable):
+        log.publish()
+    assert log.checkpoint() == before
+    verify_present(log.view("kind:retrieval").proof, "kind:retrieval", at(log).map_root or b"")
+    full_disk(log, 1 << 30)
+    assert log.publish().size == 3000
+    assert (at(log).root, at(log).map_root) == definition_of(log)
+
+
+def test_readers_meet_one_moment_while_the_log_grows(bench, log, entry, member) -> None:
+    log.append([entry(0)])
+    log.publish()
+    key, failures = f"actor:{member(0)}", []
+
+    def read() -> None:
+        try:
+            for _ in range(60):
+                verify_page(page(log, key), bench.trust())
+        except VerificationFailed as e:
+            failures.append(e)
+
+    threads = [threading.Thread(target=read) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    number = 1
+    while any(thread.is_alive() for thread in threads):
+        log.append([entry(number + place) for place in range(20)])
+        log.publish()
+        number += 20
+    for thread in threads:
+        thread.join()
+    assert failures == []

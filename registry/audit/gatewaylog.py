@@ -88,7 +88,6 @@ class GatewayLog:
         self._clock = clock
         self._salt = salt
         self._merge_delay_s = merge_delay_s
-        self._merge_delay_s = merge_delay_s
         self._newest = log.entry(len(log) - 1).entry.time if len(log) else 0
         self._locate_leftovers()
 

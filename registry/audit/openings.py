@@ -100,12 +100,6 @@ class OpeningStore:
             (time,) = self._db.execute("SELECT MIN(time) FROM openings").fetchone()
         return None if time is None else int(time)
 
-    def oldest(self) -> int | None:
-        """The time of the oldest opening that is left."""
-        with self._guard:
-            (time,) = self._db.execute("SELECT min(time) FROM openings").fetchone()
-        return None if time is None else int(time)
-
     def delete_before(self, time: int) -> int:
         """The retention rule: forget what was hidden before this time; how many were forgotten."""
         with self._guard:

@@ -8,6 +8,7 @@ from sqlalchemy import Connection, Table, func, insert, select
 from registry.core.ids import hex32
 from registry.index import schema as t
 from registry.index.records import Line
+from registry.index.tasks import REWARD_PROJECTORS
 
 Project = Callable[[Connection, Line], None]
 
@@ -148,4 +149,5 @@ PROJECTORS: dict[tuple[str, str], Project] = {
     ("TwinRegistry", "VersionCancelled"): _cancelled,
     ("TwinRegistry", "StatusChanged"): _status_changed,
     ("TwinRegistry", "AliasSet"): _alias_set,
+    **REWARD_PROJECTORS,
 }

@@ -4,8 +4,7 @@ The cursor is the newest row of `blocks`: a crash between two blocks resumes beh
 """
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
 
 from sqlalchemy import Engine, delete, insert, select
 
@@ -13,7 +12,7 @@ from registry.core.ids import hex32, name_hash
 from registry.database import reading, writing
 from registry.index import schema as t
 from registry.index.events import PROJECTORS
-from registry.index.records import BlockMark, Line
+from registry.index.records import BlockMark, Line, json_args
 
 # Older block rows only serve a walk back after a reorganisation; those with events stay.
 _KEPT_BLOCKS = 1024
@@ -127,16 +126,3 @@ def _event_row(line: Line) -> dict[str, object]:
         "name": line.name,
         "args": json.dumps(json_args(line.args), separators=(",", ":"), sort_keys=True),
     }
-
-
-def json_args(args: Mapping[str, object]) -> dict[str, Any]:
-    """Event arguments as JSON: bytes as hex, integers beyond 2^53 as decimal strings."""
-    return {name: _json_value(value) for name, value in args.items()}
-
-
-def _json_value(value: object) -> Any:
-    if isinstance(value, bytes):
-        return "0x" + value.hex()
-    if isinstance(value, bool) or not isinstance(value, int):
-        return [_json_value(v) for v in value] if isinstance(value, list | tuple) else value
-    return value if abs(value) < 1 << 53 else str(value)

@@ -110,3 +110,16 @@ class AliasChange:
     actor: Address
     block: int
     time: int
+
+
+def json_args(args: Mapping[str, object]) -> dict[str, Any]:
+    """Event arguments as JSON: bytes as hex, integers beyond 2^53 as decimal strings."""
+    return {name: _json_value(value) for name, value in args.items()}
+
+
+def _json_value(value: object) -> Any:
+    if isinstance(value, bytes):
+        return "0x" + value.hex()
+    if isinstance(value, bool) or not isinstance(value, int):
+        return [_json_value(v) for v in value] if isinstance(value, list | tuple) else value
+    return value if abs(value) < 1 << 53 else str(value)

@@ -71,6 +71,21 @@ parents = Table(
 cancellations = _history("cancellations", _text("version_id"), _number("time"))
 statuses = _history("statuses", _text("version_id"), _number("status"), _text("reason"), _text("actor"))
 aliases = _history("aliases", _text("model_id"), _text("alias"), _text("version_id"), _text("actor"))
+# What RewardPool said of a task or of a service (0 for an offer); `args` as in `events`.
+task_events = _history(
+    "task_events",
+    _number("task"),
+    _number("round"),
+    _text("name"),
+    _text("account"),
+    _number("time"),
+    _text("tx_hash"),
+    _number("event_index"),
+    _text("args"),
+)
+service_events = _history(
+    "service_events", _number("service"), _text("name"), _text("account"), _text("args")
+)
 
 # Content-addressed: a row is true whatever the chain does, so a reorganisation leaves it alone.
 manifests = Table(
@@ -96,6 +111,9 @@ Index("cancellations_by_version", cancellations.c.version_id)
 Index("statuses_by_version", statuses.c.version_id)
 Index("aliases_by_model", aliases.c.model_id, aliases.c.alias)
 Index("aliases_by_version", aliases.c.version_id)
+Index("task_events_by_task", task_events.c.task, task_events.c.name)
+Index("task_events_by_account", task_events.c.account)
+Index("service_events_by_service", service_events.c.service)
 Index("memberships_by_address", memberships.c.address)
 Index("keys_by_address", keys.c.address)
 Index("cells_by_name", cells.c.namespace_id, cells.c.name)
@@ -117,4 +135,6 @@ CHAIN_TABLES = (
     cancellations,
     statuses,
     aliases,
+    task_events,
+    service_events,
 )

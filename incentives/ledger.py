@@ -81,6 +81,21 @@ class Ledger:
         high, low = (n >> self.rules.eta for n in self._numerators)
         return high, low
 
+    @property
+    def rebate(self) -> Rebate | None:
+        """The rebate that is being paid, None when there is none due."""
+        return self._rebate
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether anything was ever sealed: from then on terms change at a close only."""
+        return self._ever_sealed
+
+    def begin(self, slot: int) -> None:
+        """A batch is sealed in `slot`: even an empty one ends idleness, and the time before all seals."""
+        self._ever_sealed = True
+        self._sealed.setdefault(slot, SealedBytes(0, 0))
+
     def deposit(self, account: str, amount: int) -> None:
         """New money enters the market for `account`."""
         if amount < 0:

@@ -11,6 +11,8 @@ from sqlalchemy import Engine, delete, insert, select
 from registry.core.ids import hex32, name_hash
 from registry.database import reading, writing
 from registry.index import schema as t
+from registry.index.accounts import project_entries
+from registry.index.epochs import project_epochs
 from registry.index.events import PROJECTORS
 from registry.index.records import BlockMark, Line, json_args
 
@@ -41,6 +43,7 @@ class Projection:
         """Project a run of blocks and all their events in one transaction."""
         if not blocks:
             return
+        lines = list(lines)
         with writing(self._engine) as connection:
             connection.execute(
                 insert(t.blocks),
@@ -51,6 +54,8 @@ class Projection:
                 project = PROJECTORS.get((line.contract, line.name))
                 if project is not None:
                     project(connection, line)
+            project_epochs(connection, lines)
+            project_entries(connection, lines)
             busy = select(t.events.c.block)
             connection.execute(
                 delete(t.blocks).where(

@@ -87,6 +87,34 @@ service_events = _history(
     "service_events", _number("service"), _text("name"), _text("account"), _text("args")
 )
 
+# The market: which open epoch an event fell into, how epochs were closed, and what each batch took.
+market = _history("market", _number("epoch"))
+closes = _history("closes", _number("first"), _number("last"), _number("idle"))
+batches = _history(
+    "batches",
+    _text("miner"),
+    _number("epoch"),
+    _number("slot"),
+    _number("accepted"),
+    _number("bytes_h"),
+    _number("bytes_l"),
+)
+# Escrow: every debit and credit with the balance after it; an item's fee and tax are two parts of one event.
+entries = Table(
+    "entries",
+    metadata,
+    _number("block"),
+    Column("log_index", Integer, nullable=False),
+    Column("part", Integer, nullable=False),
+    _text("account"),
+    _text("reason"),
+    _text("amount"),
+    _text("balance"),
+    Column("epoch", BigInteger),
+    Column("subject", ExactText),
+    PrimaryKeyConstraint("block", "log_index", "part", name="entries_pk"),
+)
+
 # Content-addressed: a row is true whatever the chain does, so a reorganisation leaves it alone.
 manifests = Table(
     "manifests",
@@ -123,6 +151,10 @@ Index("fields_by_number", fields.c.key, fields.c.number)
 Index("fields_by_digest", fields.c.digest)
 Index("manifests_by_name", manifests.c.namespace, manifests.c.name)
 Index("events_by_name", events.c.contract, events.c.name)
+Index("market_by_epoch", market.c.epoch, market.c.block, market.c.log_index)
+Index("closes_by_epoch", closes.c.last)
+Index("batches_by_epoch", batches.c.epoch)
+Index("entries_by_account", entries.c.account, entries.c.block, entries.c.log_index, entries.c.part)
 
 CHAIN_TABLES = (
     events,

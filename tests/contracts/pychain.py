@@ -105,6 +105,7 @@ class Evm:
         self.store = {} if store is None else dict(store)
         self.at = at
         self.names: dict[bytes, str] = {}  # address -> contract
+        self.history: list[Event] = []  # every event since the first block
         database = AtomicDB(MemoryDB(self.store))
         if store is None:
             genesis = get_default_genesis_params() | {
@@ -123,7 +124,7 @@ class Evm:
     def copy(self) -> Evm:
         """The same chain again, free to go another way."""
         twin = Evm(self.store, self.at)
-        twin.names = dict(self.names)
+        twin.names, twin.history = dict(self.names), list(self.history)
         return twin
 
     def transact(self, sender: Actor, to: bytes, data: bytes, value: int = 0) -> Done:
@@ -155,6 +156,7 @@ class Evm:
         block = vm.mine_block(filled).block
         self.chain.chaindb.persist_block(block)
         events = tuple(self.event(log) for log in receipt.logs)
+        self.history += events
         return Done(header.gas_used, events), computation.msg.storage_address
 
     def call(self, to: bytes, data: bytes, sender: Actor = EVE) -> bytes:

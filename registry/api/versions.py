@@ -160,12 +160,6 @@ async def set_status(request: Request) -> Response:
     return await relay(request, "TwinRegistry", "Consortium")
 
 
-@versioned("/grants", methods=["POST"], status_code=202, response_model=TransactionAnswer)
-async def grant(request: Request) -> Response:
-    """Relay a transaction that grants or takes back a reader's key."""
-    return await relay(request, "Consortium", "TwinRegistry")
-
-
 async def relay(request: Request, *contracts: str) -> Response:
     """Relay one signed transaction to one of these contracts; 202 with its hash."""
     service = service_of(request)

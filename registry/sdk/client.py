@@ -5,10 +5,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Self
 
+from registry.chain.deployment import Deployment
 from registry.chain.gateway import version_tuple
 from registry.core.ids import Address
 from registry.core.signing import Signer
-from registry.errors import Malformed, RegistryError
+from registry.errors import Malformed, RegistryError, Unavailable
 from registry.sdk.account import Account
 from registry.sdk.http import Http
 from registry.sdk.members import Members
@@ -71,6 +72,19 @@ class Client:
     def http(self) -> Http:
         """The signed connection, for routes that have no method here."""
         return self._session.http
+
+    @property
+    def deployment(self) -> Deployment:
+        """The contracts behind this gateway."""
+        return self._session.deployment()
+
+    def health(self) -> list[str]:
+        """Why the gateway is not ready; empty when it is."""
+        try:
+            found = self.http.get("/readyz")
+        except Unavailable as e:
+            return [e.message]
+        return list(found["causes"])
 
     def submit(
         self,

@@ -6,12 +6,12 @@ is still there. A reorganisation within the confirmations is undone; a deeper on
 
 import logging
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from registry.chain.base import Block
 from registry.chain.events import Event
 from registry.chain.gateway import Contracts
-from registry.core.ids import VersionId
+from registry.core.ids import VersionId, hex32
 from registry.core.manifest import parse_manifest
 from registry.core.manifest_index import searchable
 from registry.errors import ChainReorganised, InvalidManifest, NotFound, RegistryError, TooLarge
@@ -95,9 +95,11 @@ class Follower:
         events = self._contracts.events(first, last)
         marks = self._marks(events, last)
         lines = self._lines(events, marks)
+        # Manifests come first: who sees a version sealed must also see what it is called.
+        registered = (line for line in lines if line.name == "Registered")
+        self._read(dict.fromkeys(hex32(line.args["manifest"]) for line in registered))
         self._projection.apply(list(marks.values()), lines)
         self._settle(lines)
-        self.read_manifests()
         for listener in self.listeners:
             listener(lines, last)
         self._note(last)
@@ -152,7 +154,10 @@ class Follower:
 
     def read_manifests(self) -> None:
         """Make searchable what the store now holds; also called when content came in late."""
-        for digest in self._projection.manifests_wanted():
+        self._read(self._projection.manifests_wanted())
+
+    def _read(self, digests: Iterable[str]) -> None:
+        for digest in digests:
             try:
                 manifest = parse_manifest(self._manifest_bytes(bytes.fromhex(digest[2:])))
             except NotFound:

@@ -1,0 +1,183 @@
+"""`kill -9` of a whole installation at random instants of uploading, submitting and sealing.
+
+After each restart every acknowledged submission is sealed or pending, nothing is sealed twice, the chain's
+head continues, and `doctor` finds nothing. The number of trials is TWINLEDGER_TEST_KILLS (20).
+"""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from conftest import write_weights
+
+from registry.errors import RegistryError
+from registry.sdk import Client
+from registry.sdk.submitting import Work
+
+KILLS = int(os.environ.get("TWINLEDGER_TEST_KILLS", "20"))
+COMMAND = (sys.executable, "-m", "registry.cli")
+
+
+@dataclass
+class Installation:
+    """`twinledger up` as a process that may be killed."""
+
+    folder: Path
+    process: subprocess.Popen[bytes] | None = None
+    acknowledged: set[str] = field(default_factory=set)
+
+    @property
+    def home(self) -> Path:
+        return self.folder / "home"
+
+    def start(self) -> None:
+        log = (self.folder / "up.log").open("ab")
+        known = self.home / "client.toml"
+        known.unlink(missing_ok=True)
+        command = [*COMMAND, "up", "--home", str(self.home), "--port", "0"]
+        self.process = subprocess.Popen(command, stdout=log, stderr=log)
+        log.close()
+        while not known.exists():
+            assert self.process.poll() is None, (self.folder / "up.log").read_text()
+            time.sleep(0.05)
+
+    def kill(self) -> None:
+        assert self.process is not None
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait()
+
+    def stop(self) -> None:
+        assert self.process is not None
+        self.process.send_signal(signal.SIGTERM)
+        assert self.process.wait(timeout=60) == 0
+
+    def submit_until_dead(self, seeds: Iterator[int]) -> None:
+        """Submit one after the other; what was acknowledged is remembered, an error ends it."""
+        try:
+            with Client(home=self.home) as client:
+                while True:
+                    seed = next(seeds)
+                    path = write_weights(self.folder / f"{seed}.safetensors", seed)
+                    status = client.submit(
+                        f"local/killed-{seed % 3}", [path], {"x": {"seed": seed}}, wait=False
+                    )
+                    self.acknowledged.add(status.version_id)
+        except RegistryError:
+            return
+
+
+@pytest.fixture
+def installation(tmp_path: Path) -> Iterator[Installation]:
+    made = Installation(tmp_path)
+    made.start()
+    yield made
+    if made.process is not None and made.process.poll() is None:
+        made.kill()
+
+
+def wait_for_all(client: Client, version_ids: set[str]) -> None:
+    for version_id in version_ids:
+        client.wait(version_id, 120)
+
+
+def test_nothing_acknowledged_is_lost_by_kill_9(installation: Installation) -> None:
+    dice = random.Random(9)
+    counter = iter(range(1_000_000))
+    head = -1
+    for _ in range(KILLS):
+        workers = [threading.Thread(target=installation.submit_until_dead, args=(counter,)) for _ in range(2)]
+        for worker in workers:
+            worker.start()
+        time.sleep(dice.uniform(0.1, 3.0))
+        installation.kill()
+        for worker in workers:
+            worker.join()
+        installation.start()
+        with Client(home=installation.home) as client:
+            states = {
+                version_id: client.submission(version_id).state for version_id in installation.acknowledged
+            }
+            assert set(states.values()) <= {"pending", "waiting", "sealed", "final"}
+            present = metric(client, "twinledger_chain_head")
+            assert present >= head
+            head = present
+    with Client(home=installation.home) as client:
+        wait_for_all(client, installation.acknowledged)
+        versions = [
+            version.version_id for model in client.models() for version in client.versions(model.model)
+        ]
+        assert len(versions) == len(set(versions))
+        assert installation.acknowledged <= set(versions)
+        paid = sum(int(line["size"]) for line in sizes(client))
+        assert paid > 0
+    assert doctor(installation) == 0
+    installation.stop()
+    assert doctor(installation) == 0
+
+
+def metric(client: Client, name: str) -> int:
+    with client.http.stream("/metrics") as response:
+        text = response.read().decode()
+    return int(next(line.split()[1] for line in text.splitlines() if line.startswith(name + " ")))
+
+
+def sizes(client: Client) -> Iterator[dict[str, int]]:
+    for model in client.models():
+        for version in client.versions(model.model):
+            yield {"size": version.version.size}
+
+
+def doctor(installation: Installation) -> int:
+    done = subprocess.run(
+        [*COMMAND, "doctor", "--home", str(installation.home), "--json"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        print(done.stdout, done.stderr)
+    else:
+        json.loads(done.stdout)
+    return done.returncode
+
+
+def test_a_deleted_projection_is_rebuilt_the_same(installation: Installation, tmp_path: Path) -> None:
+    with Client(home=installation.home) as client:
+        works = [
+            Work(f"local/rebuilt-{n}", [write_weights(tmp_path / f"{n}.safetensors", n)], {"tags": ["t"]})
+            for n in range(6)
+        ]
+        client.submit_many(works)
+        client.alias("local/rebuilt-0", "champion", "local/rebuilt-0@v1")
+        client.deprecate("local/rebuilt-1@v1")
+    installation.stop()
+    before = dump(installation.home / "index.db")
+    for path in installation.home.glob("index.db*"):
+        path.unlink()
+    installation.start()
+    installation.stop()
+    assert dump(installation.home / "index.db") == before
+
+
+def dump(path: Path) -> dict[str, list[tuple[object, ...]]]:
+    """Every row of every table but the marks of empty blocks, of which only the newest are kept."""
+    import sqlite3
+
+    connection = sqlite3.connect(path)
+    try:
+        names = [row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+        rows = {name: sorted(map(repr, connection.execute(f"SELECT * FROM {name}"))) for name in names}
+        with_events = {row[0] for row in connection.execute("SELECT DISTINCT block FROM events")}
+        marks = connection.execute("SELECT number, hash FROM blocks").fetchall()
+        return rows | {"blocks": sorted(mark for mark in marks if mark[0] in with_events)}
+    finally:
+        connection.close()

@@ -35,7 +35,7 @@ ACTED_BY: Mapping[str, str] = {
     "TaskOpened": "sponsor", "Unbonded": "miner", "Unpaused": "account", "VersionCancelled": "submitter",
     "Withdrawn": "account",
 }  # fmt: skip
-_LIFTED = {"versionId", "modelId", "parents"}
+LIFTED = {"versionId", "modelId", "parents"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,10 +63,11 @@ def origin_of(chain_id: int, registry: Address) -> str:
 
 def kind_of(event: str) -> str:
     """The kind of entry that an event becomes: BatchSealed is `batch_sealed`."""
-    return _snake(event)
+    return snake(event)
 
 
-def _snake(name: str) -> str:
+def snake(name: str) -> str:
+    """A name of Solidity as JSON writes it."""
     return re.sub(r"(?<=[a-z0-9])([A-Z])", r"_\1", name).strip("_").lower()
 
 
@@ -108,9 +109,9 @@ def entry_of(event: ChainEvent) -> LogEntry:
         at=ChainPlace(event.contract, event.name, event.block_number, hex32(event.tx_hash), event.index),
     )
     details = {
-        _snake(given["name"]): _json(given, event.args[given["name"]])
+        snake(given["name"]): _json(given, event.args[given["name"]])
         for given in inputs
-        if given["name"] not in _LIFTED
+        if given["name"] not in LIFTED
     }
     return build.entry(details)
 
@@ -163,7 +164,7 @@ def _json(given: Mapping[str, Any], value: Any) -> Json:
         return [_json(element, item) for item in value]
     if kind == "tuple":
         parts = zip(given["components"], value, strict=True)
-        return {_snake(part["name"]): _json(part, item) for part, item in parts}
+        return {snake(part["name"]): _json(part, item) for part, item in parts}
     if kind == "string":
         return _text(value)
     if isinstance(value, bytes):

@@ -54,13 +54,13 @@ class Daemon:
         self._is_checked = False
 
     def version(self) -> str:
-        """The daemon's version; StoreUnavailable when it is not one that was tested."""
+        """The daemon's version; StoreUnavailable when it is outside our window."""
         text: str = self._ask(lambda c: str(c.version()["Version"]))
         digits = tuple(int(part) for part in text.split("-")[0].split(".")[:2] if part.isdigit())
         if not OLDEST <= digits < FIRST_UNTESTED:
             raise StoreUnavailable(
-                f"the Kubo daemon at {self.api} is version {text}; tested are 0.39 to 0.44",
-                hint="run one of the tested versions, see docs/operations.md",
+                f"the Kubo daemon at {self.api} is version {text}; supported are 0.39 to 0.44",
+                hint="run a supported version, see docs/operations.md",
             )
         self._is_checked = True
         return text

@@ -76,7 +76,7 @@ abstract contract FeeMarket is Escrow {
     // ------------------------------------------------------------------ one batch
 
     /// @dev Who may seal, in which epoch and at which prices.
-    function _openBatch() internal returns (Batch memory batch) {
+    function _openBatch() internal view returns (Batch memory batch) {
         uint64 slot = currentSlot();
         OpenEpoch memory open = _open;
         if (slot / _params.slotsPerEpoch != open.epoch) revert EpochNotClosed(open.epoch, slot / _params.slotsPerEpoch);
@@ -85,7 +85,6 @@ abstract contract FeeMarket is Escrow {
         }
         (address owner, bool exclusive) = turnOf(slot);
         if (exclusive && owner != msg.sender) revert NotYourTurn(msg.sender, owner, slot);
-        if (!open.sealedIn) (_open.sealedIn, _open.everSealed) = (true, true);
         batch.epoch = open.epoch;
         batch.slot = slot;
         batch.menu = menu();
@@ -121,6 +120,9 @@ abstract contract FeeMarket is Escrow {
 
     /// @dev Writes the batch: header of the slot, totals of the epoch, the sealer's margin, taxes, budget.
     function _closeBatch(Batch memory batch) internal {
+        // A batch of refused items is no seal: it must not keep an epoch from being idle.
+        if (batch.bytesH == 0 && batch.bytesL == 0) return;
+        if (!_open.sealedIn) (_open.sealedIn, _open.everSealed) = (true, true);
         EpochTotals memory totals = _totals[batch.epoch];
         _totals[batch.epoch] =
             EpochTotals(totals.bytesH + batch.bytesH, totals.bytesL + batch.bytesL, _open.rosterId);

@@ -112,7 +112,10 @@ contract TwinRegistry is ITwinRegistry, FeeEpochs {
 
     function _statusOf(bytes32 versionId) private view returns (uint256) {
         uint256 known = record[versionId];
-        if (known == 0 && predecessor != address(0)) known = ITwinRegistry(predecessor).record(versionId);
+        for (address former = predecessor; known == 0 && former != address(0);) {
+            known = ITwinRegistry(former).record(versionId);
+            former = ITwinRegistry(former).predecessor();
+        }
         return (known >> 48) & 15;
     }
 

@@ -9,9 +9,8 @@ from typing import Any
 from pychain import ANA, BO, CHAIN_ID, COUNCIL, MINERS, Actor, Contract, Done, Evm, deploy
 
 from registry.chain.gateway import version_tuple
-from registry.chain.seal import encode_seal
 from registry.core.ids import FeeClass, Role, keccak, name_hash
-from registry.core.signing import KeySigner
+from registry.core.signing import KeySigner, to_compact
 from registry.core.version import NO_SALT, Domain, Submission, Version, submission_digest
 
 SLOT_S = 1_000
@@ -97,8 +96,8 @@ class World:
         return submission, KeySigner(who.secret).sign_hash(digest)
 
     def seal(self, miner: Actor, *items: tuple[Submission, bytes]) -> Done:
-        data = encode_seal([s for s, _ in items], [g for _, g in items])
-        return self.evm.transact(miner, self.registry.raw, data)
+        submissions = [submission_values(s) for s, _ in items]
+        return self.registry.send(miner, "seal", submissions, [to_compact(g) for _, g in items])
 
     def submit(
         self, who: Actor, label: str, size: int = 100, high: bool = False, miner: Actor = MINERS[0]
@@ -107,6 +106,12 @@ class World:
         version = self.version(who, label, size)
         assert not self.seal(miner, self.signed(who, version, high)).all("Rejected")
         return version
+
+
+def version_values(v: Version) -> tuple[object, ...]:
+    """The struct as the ABI takes it."""
+    digests = v.name_hash, v.weights_root, v.manifest
+    return v.namespace_id, *digests, list(v.parents), v.size, v.salt, v.submitter
 
 
 def submission_values(s: Submission) -> tuple[object, ...]:

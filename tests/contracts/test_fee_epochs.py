@@ -92,20 +92,16 @@ def test_an_epoch_without_all_posts_waits_post_slots(world):
     assert world.registry.send(EVE, "close", 0).all("EpochClosed")
 
 
-def test_a_running_epoch_is_not_closed(world):
-    with reverts("EpochNotOver", 0, 0):
-        world.registry.send(EVE, "close", 0)
+@pytest.mark.parametrize("epoch", [0, 2**64 - 1])
+def test_an_epoch_is_not_closed_before_its_end(world, epoch):
+    with reverts("EpochNotOver", epoch, 0):
+        world.registry.send(EVE, "close", epoch)
 
 
 def test_an_epoch_is_closed_once(world):
     close(world, 0)
     with reverts("NotOpenEpoch", 0, 1):
         world.registry.send(EVE, "close", 0)
-
-
-def test_an_epoch_far_away_is_not_over(world):
-    with reverts("EpochNotOver", 2**64 - 1, 0):
-        world.registry.send(EVE, "close", 2**64 - 1)
 
 
 def test_nothing_is_estimated_at_the_first_close(world):
@@ -193,6 +189,12 @@ def test_a_post_makes_an_epoch_busy(world):
     world.slot(4 * K)
     with reverts("EpochNotIdle", 0):
         world.registry.send(EVE, "close", 1)
+
+
+def test_a_batch_of_refused_items_keeps_no_epoch_from_being_idle(world):
+    item = world.signed(ANA, world.version(ANA), max_price=0)
+    assert world.seal(MINERS[0], item).event("BatchSealed")["accepted"] == 0
+    assert world.registry.read("openEpoch")[4:] == (False, False, False)
 
 
 def test_an_idle_epoch_0_does_not_decay(world):

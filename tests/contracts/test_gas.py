@@ -9,12 +9,12 @@ import os
 from pathlib import Path
 
 import pytest
-from onchain import Fees, found
+from onchain import Fees, found, submission_values
 from pychain import COUNCIL, MINERS, actor
 
 from contracts import NAMES, artifact
-from registry.chain.seal import encode_seal
 from registry.core.ids import Role
+from registry.core.signing import to_compact
 
 GAS = Path(__file__).parents[2] / "contracts" / "gas.json"
 CODE_LIMIT = 24_000
@@ -49,7 +49,14 @@ def registration_gas(count) -> int:
         world.registry.send(COUNCIL, "close", epoch)
         world.registry.send(COUNCIL, "payRebates", epoch, 1_000)
     items = batch(world, submitters, 1, [s.version.id for s, _ in first])
-    assert len(encode_seal([s for s, _ in items], [g for _, g in items])) <= CALLDATA_LIMIT
+    assert (
+        len(
+            world.registry.data(
+                "seal", [submission_values(s) for s, _ in items], [to_compact(g) for _, g in items]
+            )
+        )
+        <= CALLDATA_LIMIT
+    )
     done = world.seal(MINERS[0], *items)
     assert len(done.all("Registered")) == ITEMS
     return done.gas_used // ITEMS

@@ -1,10 +1,9 @@
 """TwinRegistry.seal: every reason to skip an item, and that skipping costs its submitter nothing."""
 
 import pytest
-from onchain import submission_values
+from onchain import submission_values, version_values
 from pychain import ANA, BO, CY, EVE, MINERS
 
-from registry.chain.seal import version_values
 from registry.core.ids import Role, keccak
 from registry.core.signing import KeySigner, to_compact
 from registry.core.version import Domain, submission_digest

@@ -1,9 +1,8 @@
 """TwinRegistry.seal: what a sealed version leaves on the chain, and which batches are refused whole."""
 
-from onchain import NOBODY, Fees, found, populate, submission_values
+from onchain import NOBODY, Fees, found, populate, submission_values, version_values
 from pychain import ANA, BO, MINERS, reverts
 
-from registry.chain.seal import version_values
 from registry.core.ids import keccak, model_id, name_hash
 from registry.core.version import Domain
 
@@ -104,6 +103,16 @@ def test_nothing_is_sealed_while_paused(world):
     world.council(world.consortium, "pause")
     with reverts("RegistryPaused"):
         world.seal(MINERS[0], world.signed(ANA, world.version(ANA)))
+
+
+def test_a_parent_two_deployments_back_counts_too(world):
+    parent = world.submit(ANA, "parent")
+    second = found(Fees(), evm=world.evm, predecessor=world.consortium.address)
+    third = found(Fees(), evm=world.evm, predecessor=second.consortium.address)
+    populate(third)
+    assert not third.seal(MINERS[0], third.signed(BO, third.version(BO, parents=(parent.id,)))).all(
+        "Rejected"
+    )
 
 
 def test_a_registry_without_a_predecessor_says_so(world):

@@ -1,9 +1,9 @@
 """TwinRegistry after (or instead of) sealing: cancel, alias, status."""
 
 import pytest
+from onchain import version_values
 from pychain import ANA, BO, CY, MINERS, reverts
 
-from registry.chain.seal import version_values
 from registry.core.ids import Role, model_id
 
 ACTIVE, DEPRECATED, REVOKED, CANCELLED = 1, 2, 3, 4

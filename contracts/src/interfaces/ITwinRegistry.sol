@@ -136,6 +136,6 @@ interface ITwinRegistry {
     function hashVersion(Version calldata version) external pure returns (bytes32 versionId);
     function domainSeparator() external view returns (bytes32);
 
-    /// @notice The registry whose versions also count as parents, zero without one.
+    /// @notice The registry whose versions, and whose predecessor's, also count as parents; zero without one.
     function predecessor() external view returns (address);
 }

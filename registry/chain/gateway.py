@@ -90,6 +90,7 @@ class Rebate:
     accounts: int
     due: bool
     taxes: int
+    outside: int
     carry: int
     paid: int
 

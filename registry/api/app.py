@@ -6,14 +6,24 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
-from registry.api import accounts, content, gateway, submissions, versions
-from registry.api.exchange import asker_of, problem_response
+from registry.api import accounts, audit, content, fees, gateway, services, submissions, tasks, versions
+from registry.api.exchange import asker_of, in_thread, problem_response
 from registry.config import Settings
 from registry.errors import Conflict, Malformed, NotFound, RegistryError
 from registry.service import Service
 
 _log = logging.getLogger("registry.api")
-ROUTERS = (content.router, submissions.router, versions.router, accounts.router, gateway.router)
+ROUTERS = (
+    content.router,
+    submissions.router,
+    versions.router,
+    accounts.router,
+    fees.router,
+    gateway.router,
+    audit.router,
+    tasks.router,
+    services.router,
+)
 
 
 def create_app(service: Service, settings: Settings) -> FastAPI:
@@ -30,11 +40,11 @@ def create_app(service: Service, settings: Settings) -> FastAPI:
     return app
 
 
-def _problem(request: Request, error: Exception) -> Response:
+async def _problem(request: Request, error: Exception) -> Response:
     if not isinstance(error, RegistryError):
         raise TypeError(f"{error!r} is not of the tree")
     service: Service = request.app.state.service
-    service.refused(asker_of(request), request.method, request.url.path, error)
+    await in_thread(service.refused, asker_of(request), request.method, request.url.path, error)
     return problem_response(error)
 
 

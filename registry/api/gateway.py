@@ -36,14 +36,16 @@ async def show_menu(request: Request) -> Response:
 
 @router.post("/v1/fees/quote", response_model=QuoteBody)
 async def quote(request: Request) -> Response:
-    """What sealing so many bytes would cost now."""
-    accounts = service_of(request).accounts
-    return await post(
-        request,
-        "fees",
-        QuoteRequest,
-        lambda body, _caller: quote_answer(accounts.quote(body.size, FeeClass(body.fee_class))),
-    )
+    """What sealing so many bytes would cost now, and the mean wait in that class."""
+    service = service_of(request)
+
+    def act(body: QuoteRequest, _caller: object) -> QuoteBody:
+        fee_class = FeeClass(body.fee_class)
+        return quote_answer(
+            service.accounts.quote(body.size, fee_class), service.fees.expected_wait_s(fee_class)
+        )
+
+    return await post(request, "fees", QuoteRequest, act)
 
 
 @router.get("/healthz")

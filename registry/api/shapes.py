@@ -104,7 +104,7 @@ def cell_answer(row: CellRow) -> CellBody:
     return CellBody(cell=f"{row.namespace}/{row.name}", gateway=row.gateway)
 
 
-def quote_answer(quote: Quote) -> QuoteBody:
+def quote_answer(quote: Quote, expected_wait_s: float | None) -> QuoteBody:
     """One quote."""
     return QuoteBody(
         fee_class=int(quote.fee_class),
@@ -112,4 +112,5 @@ def quote_answer(quote: Quote) -> QuoteBody:
         rho=str(quote.rho),
         tax=str(quote.tax),
         total=str(quote.total),
+        expected_wait_s=expected_wait_s,
     )

@@ -100,13 +100,13 @@ def miner_run() -> None:
 
 
 def miner_list() -> None:
-    """Every miner: sealed, stored, earned, held."""
-    items = client().http.get("/v1/miners")["items"]
-    columns = ("address", "price", "sealed", "stored_bytes", "earned", "held")
-    show(items, table(columns, [[item[column] for column in columns] for item in items]))
+    """Every miner: sealed, stored, audited, earned, held."""
+    found = client().fees.miners()
+    columns = ("address", "price", "sealed", "stored_bytes", "audited", "failed", "earned", "held")
+    show(found, table(columns, [[getattr(miner, column) for column in columns] for miner in found]))
 
 
 def miner_show(address: str) -> None:
     """One miner."""
-    item = client().http.get(f"/v1/miners/{address}")
-    show(item, [f"{key:14} {value}" for key, value in item.items()])
+    found = client().fees.miner(address)
+    show(found, [f"{key:14} {value}" for key, value in found])

@@ -91,8 +91,8 @@ class EpochHistory:
         """Every market event of these names, in chain order."""
         return self._read(_events().where(t.events.c.name.in_(names)))
 
-    def sealed(self) -> list[Sealed]:
-        """Who sealed how much in which epoch, in order of epochs."""
+    def sealed(self, *, since: int = 0) -> list[Sealed]:
+        """Who sealed how much in which epoch from `since` on, in order of epochs."""
         b = t.batches.c
         query = (
             select(
@@ -102,6 +102,7 @@ class EpochHistory:
                 func.sum(b.bytes_h).label("bytes_h"),
                 func.sum(b.bytes_l).label("bytes_l"),
             )
+            .where(b.epoch >= since)
             .group_by(b.epoch, b.miner)
             .order_by(b.epoch, b.miner)
         )

@@ -1,8 +1,11 @@
 """A member's own account: escrow and the transactions that move it."""
 
+from collections.abc import Iterator
+
 from registry.core.ids import to_address
 from registry.sdk.session import Session
-from registry.wire import AccountBody
+from registry.wire import AccountBody, parse_body
+from registry.wire_fees import EntryBody
 
 
 class Account:
@@ -14,6 +17,18 @@ class Account:
     def show(self, address: str | None = None) -> AccountBody:
         """Balance, reservation, roles and namespace, of oneself or of another address."""
         return self._session.account(None if address is None else to_address(address))
+
+    def statement(self, address: str | None = None) -> Iterator[EntryBody]:
+        """Every debit and credit, oldest first, each with its reason and the balance after it."""
+        whose = self._session.signer().address if address is None else to_address(address)
+        cursor: str | None = None
+        while True:
+            page = self._session.http.get(f"/v1/accounts/{whose}/statement", {"cursor": cursor})
+            for item in page["items"]:
+                yield parse_body(EntryBody, item)
+            cursor = page["next"]
+            if cursor is None:
+                return
 
     def deposit(self, wei: int) -> str:
         """Move coin into one's escrow; answers the transaction's hash."""

@@ -11,13 +11,17 @@ from registry.core.ids import Address
 from registry.core.signing import Signer
 from registry.errors import Malformed, RegistryError, Unavailable
 from registry.sdk.account import Account
+from registry.sdk.audit import Audit
+from registry.sdk.fees import Fees
 from registry.sdk.http import Http
 from registry.sdk.members import Members
 from registry.sdk.receipts import Receipt
 from registry.sdk.retrieval import Retrieved, Retriever
+from registry.sdk.services import Services
 from registry.sdk.session import Session, path_of
 from registry.sdk.settings import find_settings
-from registry.sdk.submitting import CLASSES, Submitter, Work, checked_receipt
+from registry.sdk.submitting import Submitter, Work, checked_receipt
+from registry.sdk.tasks import Tasks
 from registry.wire import (
     KinBody,
     ModelAnswer,
@@ -52,6 +56,10 @@ class Client:
         self._submitter = Submitter(self._session)
         self.account = Account(self._session)
         self.members = Members(self._session)
+        self.tasks = Tasks(self._session)
+        self.services = Services(self._session)
+        self.fees = Fees(self._session)
+        self.audit = Audit(self._session)
 
     def __enter__(self) -> Self:
         return self
@@ -225,10 +233,7 @@ class Client:
 
     def quote(self, size: int, fee: str = "standard") -> QuoteBody:
         """What sealing so many bytes costs now."""
-        if fee not in CLASSES:
-            raise Malformed(f"the fee class is {fee!r}, not standard or priority")
-        body = {"size": size, "fee_class": int(CLASSES[fee])}
-        return parse_body(QuoteBody, self.http.post("/v1/fees/quote", body))
+        return self.fees.quote(size, fee)
 
     def _set_status(self, ref: str, status: str, reason: str) -> str:
         version = self._session.version(ref)

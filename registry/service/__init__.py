@@ -8,6 +8,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from registry.audit.logstore import LogStore
+from registry.audit.rows import CHAIN, GATEWAY
 from registry.chain.gateway import Contracts
 from registry.config import Settings
 from registry.core.admission import AdmissionLimits
@@ -15,18 +17,27 @@ from registry.core.cid import manifest_cid
 from registry.core.manifest import FileEntry
 from registry.errors import RegistryError
 from registry.index import Index, Projection, VersionRow
+from registry.index.tasks import TaskIndex
 from registry.pool import Pool, Requests, Uploads
+from registry.pool.contributions import Contributions
 from registry.service.accounts import Accounts
+from registry.service.audits import Audits
 from registry.service.catalogue import Catalogue
 from registry.service.content import Content
 from registry.service.council import Council
 from registry.service.facts import Facts
+from registry.service.fees import Fees
 from registry.service.follower import Follower
 from registry.service.health import Health
 from registry.service.journal import Asker, Journal
+from registry.service.miners import Miners
 from registry.service.receipts import Receipts
 from registry.service.relay import Relay
+from registry.service.services import Services
+from registry.service.statements import Statements
 from registry.service.submissions import Submissions
+from registry.service.tasks import Tasks
+from registry.service.tasks_rounds import Rounds
 from registry.storage.base import ContentStore
 
 _HOUSEKEEPING_S = 5.0
@@ -42,8 +53,11 @@ class Parts:
     pool: Pool
     requests: Requests
     uploads: Uploads
+    task_index: TaskIndex
+    contributions: Contributions
     store: ContentStore
     journal: Journal
+    chain_log: LogStore
     settings: Settings
 
 
@@ -62,12 +76,15 @@ class Service:
         )
         self.catalogue = Catalogue(parts.index, self.content)
         self.accounts = Accounts(parts.contracts, parts.index, parts.pool)
+        self.fees = Fees(parts.contracts, parts.index, parts.pool)
+        self.miners = Miners(parts.contracts, parts.index)
+        self.statements = Statements(parts.index)
         self.council = Council(parts.contracts)
         quotas = parts.settings.quotas
         limits = AdmissionLimits(
             parts.settings.limits.item_bytes, quotas.pending_per_member, quotas.pending_in_all
         )
-        receipts = Receipts(parts.contracts)
+        receipts = Receipts(parts.contracts, parts.chain_log)
         facts = Facts(parts.contracts, parts.index, parts.pool, self.content)
         self.submissions = Submissions(
             parts.contracts, parts.index, parts.pool, facts, receipts, limits, parts.journal.accepted
@@ -81,6 +98,15 @@ class Service:
             reexamine=self.submissions.reexamine,
         )
         self.relay = Relay(parts.contracts, self.follower.wait_for)
+        self.tasks = Tasks(
+            parts.contracts, parts.task_index, parts.contributions, self.content, self.relay, clock
+        )
+        self.rounds = Rounds(parts.contracts, parts.task_index, self.tasks)
+        self.services = Services(parts.contracts, parts.task_index)
+        own = parts.journal.log
+        self.audits = Audits(
+            parts.contracts, parts.index, receipts, {CHAIN: parts.chain_log, GATEWAY: own.log}, own.openings
+        )
         self.health = Health(parts.contracts, parts.index, parts.pool, parts.store, self.follower)
         self._stop = threading.Event()
         self._threads: list[threading.Thread] = []

@@ -65,6 +65,8 @@ class Story:
             feeClass=0,
             fee=(1 << 128) - 1,
             tax=0,
+            epoch=0,
+            slot=0,
         )
         self.reads(manifest)
         return version

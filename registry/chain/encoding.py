@@ -72,15 +72,20 @@ def encode_call(contract: str, function: str, args: Sequence[object]) -> bytes:
     return codec.selector + encode_values(codec.inputs, args)
 
 
-def describe_call(contract: str, data: bytes) -> str:
-    """A call as people write it: `admit(0x…, acme, 3)`; Malformed when the contract has no such function."""
+def decode_call(contract: str, data: bytes) -> tuple[str, tuple[Any, ...]]:
+    """The function and the arguments of a call; Malformed when the contract has no such function."""
     for entry in artifact(contract).abi:
         if entry["type"] == "function" and keccak(signature_of(entry).encode())[:4] == data[:4]:
             codec = function_codec(contract, signature_of(entry))
-            values = decode_values(codec.inputs, data[4:])
-            shown = ("0x" + v.hex() if isinstance(v, bytes) else str(v) for v in values)
-            return f"{entry['name']}({', '.join(shown)})"
+            return entry["name"], decode_values(codec.inputs, data[4:])
     raise Malformed(f"{contract} has no function with selector 0x{data[:4].hex()}")
+
+
+def describe_call(contract: str, data: bytes) -> str:
+    """A call as people write it: `admit(0x…, acme, 3)`; Malformed when the contract has no such function."""
+    name, values = decode_call(contract, data)
+    shown = ("0x" + v.hex() if isinstance(v, bytes) else str(v) for v in values)
+    return f"{name}({', '.join(shown)})"
 
 
 def encode_constructor(contract: str, args: Sequence[object]) -> bytes:

@@ -2,18 +2,22 @@
 
 from functools import lru_cache
 
+from registry.audit.logstore import LogStore
 from registry.chain.base import ReceiptProof
 from registry.chain.gateway import Contracts
+from registry.core.checkpoint import Checkpoint
 from registry.core.ids import hex32
+from registry.core.note import Note
 from registry.index import VersionRow
-from registry.wire import BlockBody, PromiseBody, ReceiptBody, ReceiptProofBody
+from registry.wire import BlockBody, LogProofBody, PromiseBody, ReceiptBody, ReceiptProofBody
 
 
 class Receipts:
     """Makes receipts; the proof of a seal transaction serves all of its items."""
 
-    def __init__(self, contracts: Contracts) -> None:
+    def __init__(self, contracts: Contracts, chain_log: LogStore) -> None:
         self._contracts = contracts
+        self._log = chain_log
         self._proof = lru_cache(maxsize=256)(self._prove)
 
     def is_final(self, block: int) -> bool:
@@ -33,17 +37,32 @@ class Receipts:
             tx_hash=hex32(row.tx_hash),
             event_index=row.event_index,
             receipt_proof=self._proof(row.tx_hash, row.block_hash),
-            log=None,
+            log=self._logged(hex32(row.version_id)),
             promise=promise,
+        )
+
+    def _logged(self, version_id: str) -> LogProofBody | None:
+        """Where the chain log holds the seal; None until a checkpoint covers it, a second later."""
+        view = self._log.view(f"version:{version_id}")
+        numbers = self._log.posted(view, 0, 1)
+        if not numbers:
+            return None
+        size = Checkpoint.parse(Note.parse(view.checkpoint).text).size
+        return LogProofBody(
+            origin=self._log.origin,
+            index=numbers[0],
+            inclusion=[hex32(node) for node in self._log.inclusion(numbers[0], size)],
+            checkpoint=view.checkpoint.decode(),
         )
 
     def _prove(self, tx_hash: bytes, _block_hash: bytes) -> ReceiptProofBody | None:
         # The block's hash is part of the key: after a reorganisation the same transaction has another proof.
         proof = self._contracts.link.receipt_proof(tx_hash)
-        return None if proof is None else _body(proof)
+        return None if proof is None else proof_body(proof)
 
 
-def _body(proof: ReceiptProof) -> ReceiptProofBody:
+def proof_body(proof: ReceiptProof) -> ReceiptProofBody:
+    """A chain's proof as the wire writes it."""
     return ReceiptProofBody(
         header="0x" + proof.header.hex(),
         tx_index=proof.tx_index,

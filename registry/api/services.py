@@ -1,0 +1,48 @@
+"""Services of the other payees: offer, award, attest, pay."""
+
+from fastapi import APIRouter, Request, Response
+
+from registry.api.exchange import answer, caller_of, in_thread, service_of
+from registry.api.tasks import relay_reward
+from registry.wire import TransactionAnswer
+from registry.wire_tasks import ServiceBody, ServicesBody
+
+router = APIRouter(tags=["services"])
+
+
+@router.get("/v1/services", response_model=ServicesBody)
+async def list_services(request: Request) -> Response:
+    """Every offer and every awarded service."""
+    await caller_of(request, "services")
+    return answer(await in_thread(service_of(request).services.all))
+
+
+@router.get("/v1/services/{service}", response_model=ServiceBody)
+async def show_service(request: Request, service: int) -> Response:
+    """One awarded service."""
+    await caller_of(request, "services")
+    return answer(await in_thread(service_of(request).services.service, service))
+
+
+@router.post("/v1/services/offers", status_code=202, response_model=TransactionAnswer)
+async def offer(request: Request) -> Response:
+    """Relay a signed `offer` or `withdrawOffer`."""
+    return await relay_reward(request)
+
+
+@router.post("/v1/services/awards", status_code=202, response_model=TransactionAnswer)
+async def award(request: Request) -> Response:
+    """Relay a signed `award` or `take`."""
+    return await relay_reward(request)
+
+
+@router.post("/v1/services/{service}/attestations", status_code=202, response_model=TransactionAnswer)
+async def attest(request: Request, service: int) -> Response:
+    """Relay a signed `attest`."""
+    return await relay_reward(request)
+
+
+@router.post("/v1/services/{service}/payments", status_code=202, response_model=TransactionAnswer)
+async def pay(request: Request, service: int) -> Response:
+    """Relay a signed `pay` or `end`."""
+    return await relay_reward(request)

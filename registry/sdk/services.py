@@ -1,0 +1,123 @@
+"""Services of aggregators, hosts, gateways and operators: offer, award, attest, pay."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from registry.core.ids import to_address
+from registry.errors import Malformed, NotFound
+from registry.sdk.session import Session
+from registry.wire import parse_body
+from registry.wire_tasks import KINDS, OfferBody, ServiceBody, ServicesBody
+
+
+@dataclass(frozen=True, slots=True)
+class AwardPlan:
+    """What a requester awards by: who attests, for how many epochs, until when; money in wei.
+
+    `units` are rate units of a connectivity job. `reserve` is the least score (value - price) taken.
+    """
+
+    attestor: str
+    epochs: int = 1
+    deadline_s: int = 30 * 86_400
+    units: int = 1
+    reserve: int = 0
+    minimum_bond: int = 0
+    bonus: int = 0
+
+    def values(self, now: int) -> tuple[object, ...]:
+        """The struct for the contract."""
+        deadline = now + self.deadline_s
+        return (
+            to_address(self.attestor),
+            self.epochs,
+            deadline,
+            self.units,
+            self.reserve,
+            self.minimum_bond,
+            self.bonus,
+        )
+
+
+class Services:
+    """Offers and awarded services of one gateway, as one member."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def all(self) -> ServicesBody:
+        """Every offer and every service."""
+        return parse_body(ServicesBody, self._session.http.get("/v1/services"))
+
+    def show(self, service: int) -> ServiceBody:
+        """One service."""
+        return parse_body(ServiceBody, self._session.http.get(f"/v1/services/{service}"))
+
+    def offer(self, job: bytes, kind: str, price: int, *, bond: int = 0) -> OfferBody:
+        """Offer to do a job; answers the offer with its number."""
+        args = [job, _kind(kind), price]
+        self._session.transact("/v1/services/offers", "RewardPool", "offer", args, value=bond)
+        mine = self._session.signer().address
+        found = [o for o in self.all().offers if (o.provider, o.job) == (mine, "0x" + job.hex())]
+        if not found:
+            raise NotFound("the offer is not projected yet", hint="run `twinledger service list`")
+        return found[-1]
+
+    def withdraw(self, offer: int) -> str:
+        """Take one's offer back, with its bond."""
+        return self._session.transact("/v1/services/offers", "RewardPool", "withdrawOffer", [offer])
+
+    def award(self, job: bytes, kind: str, values: Mapping[int, int], plan: AwardPlan) -> ServiceBody:
+        """Award a job by second score; `values` says what the job is worth by each offer, 0 where not given.
+
+        The value sent is the most that a winner could be paid: what is over comes back.
+        """
+        offers = [o for o in self.all().offers if (o.job, o.kind) == ("0x" + job.hex(), kind)]
+        worth = [values.get(o.offer, 0) for o in offers]
+        escrow = (max(worth, default=0) + plan.bonus) * plan.epochs
+        args = [job, _kind(kind), worth, plan.values(self._now())]
+        self._session.transact("/v1/services/awards", "RewardPool", "award", args, value=escrow)
+        return self._newest()
+
+    def take(self, offer: int, plan: AwardPlan) -> ServiceBody:
+        """Take a connectivity offer at its posted price."""
+        found = next((o for o in self.all().offers if o.offer == offer), None)
+        if found is None:
+            raise NotFound(f"there is no offer {offer}")
+        price = int(found.price)
+        escrow = (price * plan.units + plan.bonus) * plan.epochs
+        args = [offer, price, plan.values(self._now())]
+        self._session.transact("/v1/services/awards", "RewardPool", "take", args, value=escrow)
+        return self._newest()
+
+    def attest(self, service: int, epoch: int, *, passed: bool) -> str:
+        """Attestor: say whether the service was given in an epoch; final."""
+        return self._act(service, "attestations", "attest", [service, epoch, passed])
+
+    def pay(self, service: int, epoch: int) -> str:
+        """Pay the provider for a passed epoch."""
+        return self._act(service, "payments", "pay", [service, epoch])
+
+    def end(self, service: int) -> str:
+        """Return what is left, once every epoch is decided or the deadline has passed."""
+        return self._act(service, "payments", "end", [service])
+
+    def _newest(self) -> ServiceBody:
+        mine = self._session.signer().address
+        found = [s for s in self.all().services if s.requester == mine]
+        if not found:
+            raise NotFound("the service is not projected yet", hint="run `twinledger service list`")
+        return found[-1]
+
+    def _now(self) -> int:
+        return self._session.account().chain_time
+
+    def _act(self, service: int, path: str, function: str, args: list[Any]) -> str:
+        return self._session.transact(f"/v1/services/{service}/{path}", "RewardPool", function, args)
+
+
+def _kind(kind: str) -> int:
+    if kind not in KINDS:
+        raise Malformed(f"{kind!r} is no kind of service", hint=f"there are {', '.join(KINDS)}")
+    return KINDS.index(kind)

@@ -1,0 +1,58 @@
+"""The other payees: offers and awarded services, as the contract has them."""
+
+from registry.chain.gateway import Contracts
+from registry.chain.rewards import RewardReads
+from registry.core.ids import hex32
+from registry.index.tasks import TaskIndex
+from registry.wire_tasks import KINDS, EpochBody, OfferBody, ServiceBody, ServicesBody
+
+
+class Services:
+    """Reads offers and services."""
+
+    def __init__(self, contracts: Contracts, index: TaskIndex) -> None:
+        self._reads = RewardReads(contracts)
+        self._index = index
+
+    def all(self) -> ServicesBody:
+        """Every offer and every service, by number."""
+        return ServicesBody(
+            offers=[self.offer(number) for number in self._index.offers()],
+            services=[self.service(number) for number in self._index.services()],
+        )
+
+    def offer(self, number: int) -> OfferBody:
+        """One offer; NotFound."""
+        found = self._reads.offer(number)
+        return OfferBody(
+            offer=number,
+            provider=found.provider,
+            kind=KINDS[found.kind],
+            standing=found.standing,
+            job=hex32(found.job),
+            price=str(found.price),
+            bond=str(found.bond),
+        )
+
+    def service(self, number: int) -> ServiceBody:
+        """One service with its epochs; NotFound."""
+        found = self._reads.service(number)
+        epochs = [
+            EpochBody(epoch=epoch, attested=attested, passed=passed, paid=paid)
+            for epoch in range(found.epochs)
+            for attested, passed, paid in (self._reads.epoch(number, epoch),)
+        ]
+        return ServiceBody(
+            service=number,
+            offer=found.offer,
+            kind=KINDS[self._reads.offer(found.offer).kind],
+            requester=found.requester,
+            provider=found.provider,
+            attestor=found.attestor,
+            epochs=epochs,
+            deadline=found.deadline,
+            ended=found.ended,
+            wage=str(found.wage),
+            held=str(found.held),
+            bond=str(found.bond),
+        )

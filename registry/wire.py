@@ -259,6 +259,19 @@ class ProposalBody(Body):
     threshold: int
 
 
+class FilterBody(Body):
+    """Which events are asked for; null means any, `until` is exclusive."""
+
+    log: str | None = None
+    actor: str | None = None
+    model: str | None = None
+    version: str | None = None
+    kind: str | None = None
+    cell: str | None = None
+    since: Count | None = None
+    until: Count | None = None
+
+
 class UploadAnswer(Body):
     """What an upload turned out to be."""
 

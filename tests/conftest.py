@@ -1,5 +1,6 @@
 """A whole installation for tests: chain, store, miners, API over a real socket, in this process."""
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,6 +37,8 @@ def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
     """What the person who runs the tests has set must not change what they find."""
     for name in ("TWINLEDGER_HOME", "TWINLEDGER_URL", "TWINLEDGER_KEY", "TWINLEDGER_PASSWORD_FILE"):
         monkeypatch.delenv(name, raising=False)
+    # Engines are built once per machine: their cache stays where it is.
+    monkeypatch.setenv("XDG_CACHE_HOME", os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache"))
     monkeypatch.setenv("HOME", str(tmp_path))
 
 

@@ -75,7 +75,7 @@ def _verified(request: Request, group: str, header: str, digest: bytes, network:
         if member is None or not member.roles:
             raise NotAuthorized(
                 f"{address} is no member",
-                hint=f"a council member runs: twinledger member add {address} --namespace NS --role submitter",
+                hint=f"ask the council: twinledger member add {address} --namespace NS --role submitter",
             )
     return Asker(address, None, authorization.cell, network)
 

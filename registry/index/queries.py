@@ -200,6 +200,19 @@ class Index:
                     found[VersionId(bytes.fromhex(row.parent[2:]))].append(child)
         return found
 
+    def with_ingredient(self, value: str) -> list[VersionId]:
+        """Sealed versions whose manifests name this device, update or dataset, oldest first."""
+        keys = ("participant", "participant.update_sha256", "dataset", "dataset.sha256")
+        query = (
+            select(t.versions.c.version_id)
+            .join(t.fields, t.fields.c.digest == t.versions.c.manifest)
+            .where(t.fields.c.key.in_(keys), t.fields.c.text == value)
+            .order_by(t.versions.c.block, t.versions.c.log_index)
+        )
+        with reading(self.engine) as connection:
+            found = dict.fromkeys(connection.execute(query).scalars())
+        return [VersionId(_raw(version_id)) for version_id in found]
+
     def member(self, address: Address) -> MemberRow | None:
         """A member as of now; None for an address that never was one."""
         return next(iter(self._members(address)), None)

@@ -66,6 +66,15 @@ class Http:
         raw = json.dumps(body, separators=(",", ":")).encode()
         return self._json("POST", path, raw, {"content-type": "application/json"})
 
+    def post_bytes(self, path: str, body: object) -> bytes:
+        """The raw bytes that a POST answers."""
+        raw = json.dumps(body, separators=(",", ":")).encode()
+        with self._exchange("POST", path, raw, {"content-type": "application/json"}) as response:
+            answer = response.read()
+            if response.status >= 300:
+                _raise_problem(response.status, answer)
+            return answer
+
     def put(self, path: str, body: bytes, kind: str) -> Any:
         """The JSON answer of a PUT whose body is whole in memory."""
         return self._json("PUT", path, body, {"content-type": kind})

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from registry.audit.trust import TrustFile, parse_trust
 from registry.chain.deployment import Deployment, parse_deployment
 from registry.chain.encoding import encode_call
 from registry.core.ids import Address
@@ -52,6 +53,11 @@ class Session:
             deployment = self.deployment()
             self._domain = Domain(deployment.chain_id, deployment.address("TwinRegistry"))
         return self._domain
+
+    def trust(self) -> TrustFile | None:
+        """The trust file of this home, for a gateway that this home started; None for any other."""
+        path = self._settings.trust
+        return parse_trust(path.read_bytes()) if path is not None and path.is_file() else None
 
     def account(self, address: Address | None = None) -> AccountBody:
         """One account, one's own by default."""

@@ -21,6 +21,7 @@ class ClientSettings:
     url: str
     signer: Signer | None
     domain: Domain | None
+    trust: Path | None
 
 
 def find_settings(
@@ -40,7 +41,8 @@ def find_settings(
     domain = None
     if found == written.get("url"):
         domain = Domain(int(written["chain_id"]), to_address(str(written["registry"])))
-    return ClientSettings(str(found), signer, domain)
+    pinned = folder.trust if domain is not None else None
+    return ClientSettings(str(found), signer, domain, pinned)
 
 
 def _open(key: str | Path, home: Home) -> Signer:

@@ -11,7 +11,9 @@ from registry.config import Home, Settings
 from registry.core.access import WINDOW_S
 from registry.core.signing import Signer
 from registry.index import Index, Projection
+from registry.index.tasks import TaskIndex
 from registry.pool import Pool, Requests, Uploads
+from registry.pool.contributions import Contributions
 from registry.service import Journal, Parts, Service
 from registry.storage.base import ContentStore
 from registry.wiring.anchoring import Anchors
@@ -79,8 +81,11 @@ def open_gateway(
         pool=pool,
         requests=Requests(databases.primary, nonce_window_s=WINDOW_S),
         uploads=Uploads(databases.primary),
+        task_index=TaskIndex(databases.index),
+        contributions=Contributions(databases.primary),
         store=store,
         journal=Journal(logs.gateway),
+        chain_log=logs.chain,
         settings=settings,
     )
     service = Service(parts)

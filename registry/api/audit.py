@@ -1,0 +1,168 @@
+"""The auditor's routes, and the logs as C2SP tlog-tiles."""
+
+from dataclasses import asdict
+
+from fastapi import APIRouter, Request, Response
+
+from registry.api.exchange import answer, caller_of, in_thread, json_body, read_shape, service_of
+from registry.api.versions import integer, page_size
+from registry.audit.rows import Filter
+from registry.core.ids import VersionId
+from registry.core.refs import parse_reference
+from registry.errors import Malformed
+from registry.service.audits import Audits, row_json
+from registry.wire import FilterBody
+
+router = APIRouter(tags=["audit"])
+_FILTERS = ("log", "actor", "model", "version", "kind", "cell", "since", "until")
+_PAGING = ("cursor", "limit")
+# Tiles never change; a checkpoint is a second old at most.
+_FOREVER = "public, max-age=31536000, immutable"
+
+
+def audits_of(request: Request) -> Audits:
+    """The audits of this gateway."""
+    return service_of(request).audits
+
+
+def filter_of(request: Request, *also: str) -> Filter:
+    """The filters in the query; Malformed for a parameter nobody defined."""
+    query = request.query_params
+    unknown = set(query) - {*_FILTERS, *also}
+    if unknown:
+        raise Malformed(
+            f"there is no filter {', '.join(sorted(unknown))}", hint=f"filters are {', '.join(_FILTERS)}"
+        )
+    return Filter(
+        log=query.get("log"),
+        actor=query.get("actor"),
+        model=query.get("model"),
+        version=query.get("version"),
+        kind=query.get("kind"),
+        cell=query.get("cell"),
+        since=_time(request, "since"),
+        until=_time(request, "until"),
+    )
+
+
+@router.get("/v1/audit/events")
+async def list_events(request: Request) -> Response:
+    """Events of both logs that fit every filter."""
+    await caller_of(request, "audit")
+    asked = filter_of(request, *_PAGING)
+    limit = page_size(integer(request, "limit", 100))
+    cursor = request.query_params.get("cursor")
+    found = await in_thread(lambda: audits_of(request).events(asked, cursor=cursor, limit=limit))
+    items = [row_json(row) for row in found.rows]
+    return answer({"items": items, "next": found.next, "key": found.key})
+
+
+@router.get("/v1/audit/events/{event}/proof")
+async def prove_event(request: Request, event: str) -> Response:
+    """The C2SP `.tlog-proof` of one event, `log:index`."""
+    await caller_of(request, "audit")
+    return Response(await in_thread(audits_of(request).proof, event), media_type="text/plain; charset=utf-8")
+
+
+@router.get("/v1/audit/checkpoints")
+async def list_checkpoints(request: Request, log: str = "chain") -> Response:
+    """Kept checkpoints of a log with more entries than `cursor`."""
+    await caller_of(request, "audit")
+    after, limit = integer(request, "cursor", 0) - 1, page_size(integer(request, "limit", 100))
+    items = await in_thread(audits_of(request).checkpoints, log, after, limit)
+    following = str(int(items[-1].split("\n")[1]) + 1) if len(items) == limit else None
+    return answer({"items": items, "next": following})
+
+
+@router.get("/v1/audit/consistency")
+async def consistency(request: Request, log: str = "chain") -> Response:
+    """The proof that a log only grew between two sizes."""
+    await caller_of(request, "audit")
+    old, new = integer(request, "from", 0), integer(request, "to", 0)
+    return answer(
+        {
+            "log": log,
+            "from": old,
+            "to": new,
+            "proof": await in_thread(audits_of(request).consistency, log, old, new),
+        }
+    )
+
+
+@router.get("/v1/audit/complete")
+async def complete(request: Request, key: str, log: str = "chain") -> Response:
+    """One page of everything that concerns a key, with the proof that nothing is missing."""
+    await caller_of(request, "audit")
+    first, limit = integer(request, "cursor", 0), page_size(integer(request, "limit", 100))
+    return answer(await in_thread(audits_of(request).complete, log, key, first, limit))
+
+
+@router.get("/v1/audit/timeline")
+async def show_timeline(request: Request) -> Response:
+    """What happened, in one order over both logs."""
+    await caller_of(request, "audit")
+    asked = filter_of(request)
+    moments = await in_thread(audits_of(request).timeline, asked)
+    return answer({"items": [asdict(moment) for moment in moments], "next": None})
+
+
+@router.get("/v1/audit/trace")
+async def show_trace(request: Request, device: str) -> Response:
+    """A device or member across cells, with gaps and impossible moves marked."""
+    await caller_of(request, "audit")
+    asked = filter_of(request, "device")
+    return answer(asdict(await in_thread(audits_of(request).trace, device, asked)))
+
+
+@router.get("/v1/audit/probing")
+async def show_probing(request: Request) -> Response:
+    """Refused requests per caller."""
+    await caller_of(request, "audit")
+    asked, least = filter_of(request, "at_least"), integer(request, "at_least", 1)
+    found = await in_thread(audits_of(request).probing, asked, least)
+    return answer({"items": [asdict(one) for one in found], "next": None})
+
+
+@router.get("/v1/audit/impact/{ref:path}")
+async def show_impact(request: Request, ref: str) -> Response:
+    """Whom a tainted version, device, update or dataset reached."""
+    await caller_of(request, "audit")
+    audits, service = audits_of(request), service_of(request)
+
+    def tainted() -> list[VersionId]:
+        found = audits.tainted_by(ref)
+        return found or [service.catalogue.resolve(parse_reference(ref)).version_id]
+
+    found = await in_thread(lambda: audits.impact(tainted()))
+    return answer({**asdict(found), "people": list(found.people)})
+
+
+@router.post("/v1/audit/evidence", response_class=Response)
+async def export_evidence(request: Request) -> Response:
+    """case.zip of what the filters ask for; no filter takes everything."""
+    body = await json_body(request)
+    await caller_of(request, "audit", body)
+    asked = read_shape(FilterBody, body or b"{}")
+    raw = await in_thread(audits_of(request).evidence, Filter(**asked.model_dump()))
+    return Response(raw, media_type="application/zip")
+
+
+@router.get("/log/{name}/checkpoint")
+async def checkpoint(request: Request, name: str) -> Response:
+    """The newest checkpoint as a signed note."""
+    await caller_of(request, "log")
+    raw = await in_thread(audits_of(request).log(name).checkpoint)
+    return Response(raw, media_type="text/plain; charset=utf-8", headers={"cache-control": "no-cache"})
+
+
+@router.get("/log/{name}/tile/{path:path}")
+async def tile(request: Request, name: str, path: str) -> Response:
+    """A C2SP tile or entry bundle."""
+    await caller_of(request, "log")
+    raw = await in_thread(audits_of(request).log(name).tile, f"tile/{path}")
+    return Response(raw, media_type="application/octet-stream", headers={"cache-control": _FOREVER})
+
+
+def _time(request: Request, name: str) -> int | None:
+    text = request.query_params.get(name)
+    return None if text is None else integer(request, name, 0)

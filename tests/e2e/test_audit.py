@@ -1,0 +1,146 @@
+"""Forensic questions over a real socket: asked with the client, proved, exported, verified offline."""
+
+import json
+import time
+from pathlib import Path
+
+import pytest
+from conftest import Live, write_weights
+from hostile import ask
+
+from registry.audit.trust import parse_trust
+from registry.core.tlogproof import verify_tlog_proof
+from registry.errors import Malformed, NotFound, RegistryError, VerificationFailed
+from registry.sdk import Client, Receipt
+
+
+@pytest.fixture
+def sealed(client: Client, tmp_path: Path, request: pytest.FixtureRequest) -> Receipt:
+    """A version and its child, the first retrieved from a cell."""
+    name = "local/" + request.node.name.replace("_", "-").split("[")[0][:60].rstrip("-")
+    seed = abs(hash(name)) % 2**31
+    training = {"participants": [{"pseudonym": f"ue-{seed}", "update_sha256": "0x" + "ab" * 32}]}
+    first = client.submit(name, [write_weights(tmp_path / "a.safetensors", seed)], {"training": training})
+    assert isinstance(first, Receipt)
+    client.submit(name, [write_weights(tmp_path / "b.safetensors", seed + 1)], {}, parents=[first.version_id])
+    client.retrieve(first.version_id, to=tmp_path / "out", cell="local/tower-1")
+    settle(client, first)
+    return first
+
+
+def settle(client: Client, receipt: Receipt) -> None:
+    """Wait until a checkpoint covers the seal and the retrieval."""
+    for _ in range(200):
+        kinds = {item["kind"] for item in client.audit.events(version=receipt.version_id)}
+        status = client.submission(receipt.version_id)
+        if {"registered", "retrieval"} <= kinds and status.receipt and status.receipt.log:
+            time.sleep(1.5)
+            return
+        time.sleep(0.1)
+    pytest.fail("the logs did not take it in")
+
+
+def test_events_are_found_by_every_filter(client: Client, sealed: Receipt) -> None:
+    by_version = list(client.audit.events(version=sealed.version_id))
+    assert {"registered", "submission_accepted", "retrieval"} <= {item["kind"] for item in by_version}
+    by_actor = list(client.audit.events(actor=client.address, model=sealed.model, kind="registered"))
+    assert next(item["version"] for item in by_actor) == sealed.version_id
+    assert list(client.audit.events(model=sealed.model, since=1 << 40)) == []
+
+
+def test_an_event_has_a_proof_that_verifies(live: Live, client: Client, sealed: Receipt) -> None:
+    event = next(item for item in client.audit.events(log="chain", version=sealed.version_id))
+    proof = client.audit.prove(event["name"])
+    trust = parse_trust(live.home.trust.read_bytes())
+    chain = live.running.gateway.logs.chain
+    keys = trust.for_log(chain.origin).logs
+    entry = chain.entry(event["index"])
+    verify_tlog_proof(proof, entry.raw, origin=chain.origin, logs=keys)
+    with pytest.raises(VerificationFailed):
+        verify_tlog_proof(proof, entry.raw + b" ", origin=chain.origin, logs=keys)
+
+
+def test_a_complete_answer_is_verified_and_says_who_claims_it(client: Client, sealed: Receipt) -> None:
+    answer = client.audit.complete(f"version:{sealed.version_id}")
+    assert answer.count == len(answer.entries) >= 1
+    assert not answer.is_proved
+    assert client.audit.complete("version:0x" + "00" * 32).count == 0
+
+
+def test_the_receipt_says_where_the_chain_log_holds_it(client: Client, sealed: Receipt) -> None:
+    found = client.wait(sealed.version_id).body.log
+    assert found is not None
+    assert found.checkpoint.startswith(found.origin)
+
+
+def test_impact_names_descendants_and_who_retrieved(client: Client, sealed: Receipt) -> None:
+    found = client.audit.impact(sealed.version_id)
+    assert [one["depth"] for one in found["versions"]] == [0, 1]
+    assert client.address in found["people"]
+    device = client.version(sealed.version_id).manifest["training"]["participants"][0]["pseudonym"]
+    assert client.audit.impact(device)["tainted"] == [sealed.version_id]
+
+
+def test_a_timeline_tells_the_story_in_order(client: Client, sealed: Receipt) -> None:
+    moments = client.audit.timeline(model=sealed.model)
+    assert [moment["time"] for moment in moments] == sorted(moment["time"] for moment in moments)
+    assert {"registered", "retrieval"} <= {moment["kind"] for moment in moments}
+
+
+def test_a_member_is_traced_across_its_cells(client: Client, sealed: Receipt) -> None:
+    found = client.audit.trace(client.address)
+    assert "local/tower-1" in {one["cell"] for one in found["sightings"]}
+
+
+def test_refusals_are_counted_per_caller(live: Live, client: Client, sealed: Receipt) -> None:
+    ask(live.url, "GET", "/v1/versions/local/probed")
+    assert client.audit.probing()
+
+
+def test_evidence_verifies_offline_and_a_changed_byte_does_not(
+    live: Live, client: Client, sealed: Receipt, tmp_path: Path
+) -> None:
+    path = client.audit.export(tmp_path / "case.zip", version=sealed.version_id)
+    assert client.audit.verify(path, live.home.trust).is_pinned
+    assert not client.audit.verify(path).is_pinned
+    raw = bytearray(path.read_bytes())
+    raw[len(raw) // 2] ^= 1
+    path.write_bytes(raw)
+    with pytest.raises(VerificationFailed):
+        client.audit.verify(path, live.home.trust)
+
+
+def test_a_kept_promise_is_no_evidence_against_its_gateway(
+    client: Client, sealed: Receipt, tmp_path: Path
+) -> None:
+    found = client.retrieve(sealed.version_id, to=tmp_path / "again")
+    assert found.promise is not None
+    (tmp_path / "promise.json").write_text(json.dumps(found.promise.model_dump()))
+    time.sleep(2)
+    assert client.audit.accuse(tmp_path / "promise.json").finding.value == "kept"
+
+
+def test_a_log_only_grows(client: Client, sealed: Receipt) -> None:
+    assert isinstance(client.audit.consistency("chain", 1, 2), list)
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        *("events?kind=nonsense", "events?cursor=zzz", "events?since=x", "events?odd=1", "events?limit=0"),
+        *("complete?key=nonsense", "complete?key=kind:registered&cursor=999999", "events/nonsense/proof"),
+        *("timeline?since=5&until=4", "consistency?from=5&to=999999999"),
+    ],
+)
+def test_a_question_that_makes_no_sense_is_malformed(live: Live, target: str) -> None:
+    answer = ask(live.url, "GET", f"/v1/audit/{target}")
+    assert (answer.status, answer.code) == (400, "malformed"), answer.body
+
+
+def test_what_no_log_holds_is_not_found(live: Live, client: Client) -> None:
+    with pytest.raises(NotFound):
+        client.audit.prove("chain:999999999")
+    assert ask(live.url, "GET", "/log/nonsense/checkpoint").status == 404
+    assert ask(live.url, "GET", "/log/chain/tile/0/999").status == 404
+    with pytest.raises((Malformed, RegistryError)):
+        client.audit.complete("model:local/x", "nonsense")

@@ -1,6 +1,6 @@
 """What a log promises to the rest of the gateway."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -33,5 +33,6 @@ class KeyView:
     key: str
     tree: int
     count: int
+    edge: Mapping[tuple[int, int], bytes]
     proof: MapProof
     checkpoint: bytes

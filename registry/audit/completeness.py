@@ -28,7 +28,7 @@ class KeyedLog(Protocol):
     def view(self, key: str) -> KeyView: ...
     def posted(self, view: KeyView, first: int, end: int) -> list[int]: ...
     def entries_of(self, numbers: Sequence[int]) -> list[Recorded]: ...
-    def nodes(self, tree: int) -> TileNodes: ...
+    def key_nodes(self, view: KeyView) -> TileNodes: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,7 @@ def page(log: KeyedLog, key: str, *, first: int = 0, limit: int = 100) -> Page:
         raise Malformed(f"{key} has {view.count} entries, the page begins at {first}", first=first)
     numbers = log.posted(view, first, first + limit)
     end = first + len(numbers)
-    proof = merkle.range_proof(log.nodes(view.tree).node, first, end, view.count) if numbers else []
+    proof = merkle.range_proof(log.key_nodes(view).node, first, end, view.count) if numbers else []
     return Page(
         key, first, view.count, tuple(log.entries_of(numbers)), tuple(proof), view.proof, view.checkpoint
     )

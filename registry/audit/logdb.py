@@ -21,6 +21,7 @@ from registry.core.tiles import HEIGHT, WIDTH
 from registry.errors import Conflict, StoreUnavailable, VerificationFailed
 
 LOG_TREE = 0
+_MMAP = f"mmap_size = {1 << 32}"
 _SCHEMA = """
 CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE entries (idx INTEGER PRIMARY KEY, leaf BLOB NOT NULL, body BLOB NOT NULL);
@@ -87,7 +88,7 @@ class LogDatabase:
         with self._guard:
             self._opened.append(connection)
         # FULL: an answer that was given must survive the power as well as the process.
-        for setting in ("journal_mode = WAL", "synchronous = FULL", "cache_size = -65536"):
+        for setting in ("journal_mode = WAL", "synchronous = FULL", "cache_size = -65536", _MMAP):
             self._rows(connection, f"PRAGMA {setting}")
         return connection
 

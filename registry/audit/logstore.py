@@ -6,7 +6,7 @@ a loop calls it about once a second. Entries beyond the checkpoint are kept and 
 """
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -221,9 +221,12 @@ class LogStore:
         """These entries, in this order."""
         return [Recorded(index, raw) for index, raw in self._database.bodies_of(numbers)]
 
-    def nodes(self, tree: int = LOG_TREE) -> TileNodes:
-        """A `Node` reader over the log's tree, or over the tree of a key."""
-        return TileNodes(lambda level, index: self._database.tile_hashes(tree, level, index))
+    def nodes(self) -> TileNodes:
+        """A `Node` reader over the log's tree."""
+        return self._tiles(LOG_TREE, {})
+
+    def _tiles(self, tree: int, known: Mapping[tuple[int, int], bytes]) -> TileNodes:
+        return TileNodes(lambda level, index: self._database.tile_hashes(tree, level, index), known=known)
 
     def root(self, size: int) -> bytes:
         """The root of the first `size` entries."""
@@ -250,9 +253,14 @@ class LogStore:
         with self._view:
             tree = self._database.tree(key)
             proof = self._index.map.prove(key)
-            return KeyView(
-                key, tree.id if tree else 0, tree.edge.size if tree else 0, proof, self.checkpoint()
-            )
+            checkpoint = self.checkpoint()
+        if tree is None:
+            return KeyView(key, LOG_TREE, 0, {}, proof, checkpoint)
+        return KeyView(key, tree.id, tree.edge.size, tree.edge.nodes(), proof, checkpoint)
+
+    def key_nodes(self, view: KeyView) -> TileNodes:
+        """A `Node` reader over the tree of a key."""
+        return self._tiles(view.tree, view.edge)
 
     def posted(self, view: KeyView, first: int, end: int) -> list[int]:
         """Which entries stand at positions first … end − 1 of a key."""

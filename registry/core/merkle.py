@@ -69,6 +69,15 @@ class Frontier:
         self.size += 1
         return done
 
+    def nodes(self) -> dict[tuple[int, int], bytes]:
+        """The edge's subtrees by (level, index)."""
+        found, first = {}, 0
+        for value in self.hashes:
+            level = (self.size - first).bit_length() - 1
+            found[level, first >> level] = value
+            first += 1 << level
+        return found
+
     def root(self) -> bytes:
         """The root over everything appended so far."""
         if not self.hashes:

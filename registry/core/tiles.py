@@ -10,10 +10,10 @@ Entries lie beside them in bundles of up to 256, each with a two-byte length bef
 """
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 
-from registry.core.merkle import node_hash
 from registry.errors import Malformed, VerificationFailed
 
 WIDTH = 256
@@ -116,14 +116,25 @@ class TileNodes:
     Full tiles never change, so their levels are kept; a partial one is read again each time.
     """
 
-    def __init__(self, hashes: Callable[[int, int], Sequence[bytes]], keep: int = 64) -> None:
-        """`hashes(level, index)` answers the hashes a tile holds now, at most 256."""
+    def __init__(
+        self,
+        hashes: Callable[[int, int], Sequence[bytes]],
+        keep: int = 64,
+        known: Mapping[tuple[int, int], bytes] | None = None,
+    ) -> None:
+        """`hashes(level, index)` answers the hashes a tile holds now, at most 256.
+
+        `known` holds complete subtrees by (level, index) that need no tile: a tree's right edge.
+        """
         self._hashes = hashes
         self._keep = keep
+        self._known = known or {}
         self._held: dict[tuple[int, int], list[list[bytes]]] = {}
 
     def node(self, level: int, index: int) -> bytes:
         """The hash of the complete subtree of height `level`, number `index`."""
+        if (level, index) in self._known:
+            return self._known[level, index]
         tile_level, height = divmod(level, HEIGHT)
         tile, place = divmod(index << height, WIDTH)
         levels = self._levels(tile_level, tile)
@@ -138,7 +149,8 @@ class TileNodes:
         levels = [list(self._hashes(level, index))]
         while len(levels[-1]) > 1 and len(levels) <= HEIGHT:
             below = levels[-1]
-            levels.append([node_hash(below[i], below[i + 1]) for i in range(0, len(below) - 1, 2)])
+            pairs = range(0, len(below) - 1, 2)
+            levels.append([sha256(b"\x01" + below[i] + below[i + 1]).digest() for i in pairs])
         if len(levels[0]) == WIDTH:
             if len(self._held) >= self._keep:
                 # Dropping the oldest is enough: proofs of one page want the same few tiles.

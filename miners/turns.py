@@ -25,10 +25,17 @@ class Turns:
         """Whether the contract would let this miner seal."""
         return miner in miners and (not self.is_exclusive(slot) or self.holder(slot, miners) == miner)
 
-    def should_seal(
-        self, slot: int, miner: Address, miners: Sequence[Address], *, waited_slots: int
-    ) -> bool:
-        """Whether it is polite too: out of turn only for what a whole round of turns left behind."""
-        if self.holder(slot, miners) == miner:
-            return True
-        return self.may_seal(slot, miner, miners) and waited_slots > self.turn_slots
+    def is_up(self, slot: int, miner: Address, miners: Sequence[Address], *, waited_slots: int) -> bool:
+        """Whether work that waited so long is this miner's: the holder's, after a whole turn the next one's, …
+
+        So a miner that is gone is stood in for, by one other at a time.
+        """
+        if miner not in miners:
+            return False
+        behind = (miners.index(miner) - slot // self.turn_slots) % len(miners)
+        return behind == 0 or waited_slots > self.turn_slots * behind
+
+    def should_seal(self, slot: int, miner: Address, miners: Sequence[Address], *, waited_slots: int) -> bool:
+        """Whether the contract would let it and it is its work."""
+        may = self.may_seal(slot, miner, miners)
+        return may and self.is_up(slot, miner, miners, waited_slots=waited_slots)

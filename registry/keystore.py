@@ -123,8 +123,10 @@ def _write(path: Path, passphrase: bytes, *, rounds: int | None, marks: dict[str
     if path.exists():
         raise Conflict(f"{path} exists", hint="choose another name, or move the file away")
     secret = _fresh_secret()
-    kdf = "scrypt" if rounds is None else "pbkdf2"
-    keystore = create_keyfile_json(secret, passphrase, kdf=kdf, iterations=rounds)
+    if rounds is None:
+        keystore = create_keyfile_json(secret, passphrase, kdf="scrypt")
+    else:
+        keystore = create_keyfile_json(secret, passphrase, kdf="pbkdf2", iterations=rounds)
     signer = KeySigner(secret)
     write_private(path, json.dumps({**keystore, "address": signer.address[2:].lower(), **marks}) + "\n")
     return signer

@@ -89,7 +89,7 @@ def verify_authorization(
     """The address that signed exactly this request within the last five minutes, or Unauthenticated."""
     if abs(now - authorization.created) > WINDOW_S:
         raise Unauthenticated(
-            f"the request was signed at {authorization.created}, {abs(now - authorization.created)} s from now",
+            f"the request was signed at {authorization.created}, the gateway's clock says {now}",
             hint="set the clock, then send it again",
         )
     request = Request(

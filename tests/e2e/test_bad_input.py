@@ -311,8 +311,11 @@ def test_an_array_over_200_is_too_large(live: Live) -> None:
         "/v1/search?unknown=1",
         "/v1/search?near=abc",
         "/v1/search?metric=x",
-    ]
-    + ["/v1/search?cursor=zzz", "/v1/models?limit=5000", "/v1/submissions?state=odd", "/v1/versions/0x12"],
+        "/v1/search?cursor=zzz",
+        "/v1/models?limit=5000",
+        "/v1/submissions?state=odd",
+        "/v1/versions/0x12",
+    ],
 )
 def test_a_query_that_makes_no_sense_is_malformed(live: Live, target: str) -> None:
     refused(ask(live.url, "GET", target), 400, "malformed")

@@ -1,0 +1,177 @@
+"""`twinledger` as processes of its own, and the engines of scripts/devnet, for tests of the real thing."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from eth_keyfile.keyfile import create_keyfile_json
+
+from registry.chain.rpc import RpcChain
+from registry.chain.sender import Sender
+from registry.core.ids import Address, keccak
+from registry.core.signing import KeySigner
+from registry.keystore import DEVELOPMENT, write_private
+
+DEVNET = Path(__file__).parents[1] / "scripts" / "devnet"
+# The first account of anvil's well-known mnemonic.
+RICH = KeySigner(bytes.fromhex("ac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80"))
+_PATIENCE_S = 120
+
+
+@dataclass(frozen=True)
+class Done:
+    """A command that ended."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+def twinledger(*arguments: object, home: Path, given: str = "", **environment: str) -> Done:
+    """Run one command to its end."""
+    done = subprocess.run(
+        command(*arguments, home=home),
+        input=given,
+        capture_output=True,
+        text=True,
+        check=False,
+        env=surroundings(home, environment),
+        cwd=home.parent,
+        timeout=600,
+    )
+    return Done(done.returncode, done.stdout, done.stderr)
+
+
+def succeed(*arguments: object, home: Path, given: str = "", **environment: str) -> Any:
+    """Run one command with --json and answer its document; anything but exit 0 fails the test."""
+    done = twinledger(*arguments, "--json", home=home, given=given, **environment)
+    assert done.code == 0, f"{arguments}: {done.err}{done.out}"
+    return done.json
+
+
+def command(*arguments: object, home: Path) -> list[str]:
+    return [sys.executable, "-m", "registry.cli", *map(str, arguments), "--home", str(home)]
+
+
+def surroundings(home: Path, given: dict[str, str]) -> dict[str, str]:
+    """An environment without any setting of whoever runs the tests."""
+    kept = {name: text for name, text in os.environ.items() if not name.startswith("TWINLEDGER_")}
+    return kept | {"HOME": str(home.parent), "PYTHONPATH": str(DEVNET.parents[1])} | given
+
+
+@dataclass
+class Process:
+    """A command that runs until it is stopped; what it says on stderr is kept."""
+
+    popen: "subprocess.Popen[str]"
+    said: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def _read(self) -> None:
+        assert self.popen.stderr is not None
+        with self.popen.stderr as stream:
+            self.said.extend(iter(stream.readline, ""))
+
+    def wait_for(self, pattern: str) -> str:
+        """The first group of the first line that fits; the limit only keeps a broken run from hanging."""
+        end = time.monotonic() + _PATIENCE_S
+        while time.monotonic() < end:
+            for line in list(self.said):
+                if found := re.search(pattern, line):
+                    return found[1]
+            assert self.popen.poll() is None, "".join(self.said)
+            time.sleep(0.05)
+        raise AssertionError(f"it never said {pattern}: {''.join(self.said)}")
+
+    def stop(self) -> int:
+        """SIGTERM, as an operator would."""
+        if self.popen.poll() is None:
+            self.popen.send_signal(signal.SIGTERM)
+        code = self.popen.wait(_PATIENCE_S)
+        self._reader.join(10)
+        return code
+
+
+@contextmanager
+def running(*arguments: object, home: Path, **environment: str) -> Iterator[Process]:
+    """Start a command; it is stopped in the end, whatever happens."""
+    popen = subprocess.Popen(
+        command(*arguments, home=home),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=surroundings(home, environment),
+        cwd=home.parent,
+    )
+    process = Process(popen)
+    try:
+        yield process
+    finally:
+        if popen.poll() is None:
+            process.stop()
+
+
+def keep_key(home: Path, name: str, label: str) -> Address:
+    """A development keystore whose secret follows from the label."""
+    secret = keccak(label.encode())
+    signer = KeySigner(secret)
+    keystore = create_keyfile_json(secret, b"", kdf="pbkdf2", iterations=1)
+    held = {**keystore, "address": signer.address[2:].lower(), DEVELOPMENT: True}
+    write_private(home / "keys" / f"{name}.json", json.dumps(held))
+    return signer.address
+
+
+def fund(rpc: str, address: Address, wei: int) -> None:
+    """Coin from the development network's rich account."""
+    link = RpcChain([rpc], confirmations=0)
+    try:
+        Sender(link, RICH).send(address, b"", wei)
+    finally:
+        link.close()
+
+
+@contextmanager
+def engines(*names: str) -> Iterator[dict[str, str]]:
+    """Start engines of scripts/devnet; the test is skipped by name where one is not installed."""
+    with ExitStack() as stack:
+        folder = Path(
+            stack.enter_context(tempfile.TemporaryDirectory(prefix="twinledger-e2e-", dir="/var/tmp"))
+        )
+        folder.chmod(0o755)  # PostgreSQL runs as another user
+        found: dict[str, str] = {}
+        for text in names:
+            name, *options = text.split()
+            place = folder / name
+            done = _devnet(name, "start", place, *options)
+            if done.returncode == 3 and os.environ.get("CI") != "true":
+                pytest.skip(f"{name}: {done.stderr.strip()}")
+            assert done.returncode == 0, done.stderr
+            stack.callback(_devnet, name, "stop", place)
+            pairs = (line.removeprefix("export ").split("=", 1) for line in done.stdout.splitlines())
+            found |= {key: value.strip("'") for key, value in pairs}
+        yield found
+
+
+def _devnet(name: str, what: str, folder: Path, *options: str) -> "subprocess.CompletedProcess[str]":
+    argv = [str(DEVNET / name), what, "--dir", str(folder), *options]
+    return subprocess.run(argv, capture_output=True, text=True, check=False)

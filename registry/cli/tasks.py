@@ -236,9 +236,7 @@ def _task_lines(task: "TaskBody") -> list[str]:
         f"bids       {len(task.bids)} of {len(task.committed)} committed, choices {len(task.choices)}",
     ]
     for one in task.progress:
-        paid = (
-            "" if one.claimable_at is None else f", {one.total} wei, claims from {time_of(one.claimable_at)}"
-        )
+        due = "" if one.claimable_at is None else f", claims from {time_of(one.claimable_at)}"
         lines.append(f"round {one.round}    {one.state}, {one.total or 0} wei{due}")
     return lines
 

@@ -9,7 +9,7 @@ from registry.api.versions import integer, page_size
 from registry.audit.rows import Filter
 from registry.core.ids import VersionId
 from registry.core.refs import parse_reference
-from registry.errors import Malformed
+from registry.errors import Malformed, NotFound
 from registry.service.audits import Audits, row_json
 from registry.wire import FilterBody
 
@@ -161,6 +161,23 @@ async def tile(request: Request, name: str, path: str) -> Response:
     await caller_of(request, "log")
     raw = await in_thread(audits_of(request).log(name).tile, f"tile/{path}")
     return Response(raw, media_type="application/octet-stream", headers={"cache-control": _FOREVER})
+
+
+@router.post("/log/witness/add-checkpoint", response_class=Response)
+async def add_checkpoint(request: Request) -> Response:
+    """C2SP add-checkpoint: a co-signature, once tree and map were rebuilt from the log's own entries."""
+    body = await json_body(request)
+    found = await in_thread(service_of(request).witness.add_checkpoint, body)
+    return Response(found.body, status_code=found.status, media_type=found.content_type)
+
+
+@router.get("/log/witness/{origin_hash}/checkpoint", response_class=Response)
+async def witnessed(request: Request, origin_hash: str) -> Response:
+    """The newest checkpoint that this witness co-signed, by the sha-256 of the log's origin."""
+    found = await in_thread(service_of(request).witness.checkpoint, origin_hash)
+    if found is None:
+        raise NotFound(f"this witness has seen no log with origin hash {origin_hash}")
+    return Response(found, media_type="text/plain; charset=utf-8")
 
 
 def _time(request: Request, name: str) -> int | None:

@@ -7,6 +7,7 @@ pays for it.
 
 from collections.abc import Callable, Sequence
 from functools import cache
+from importlib import import_module
 from typing import Any
 
 from registry.core.ids import to_address
@@ -51,14 +52,32 @@ def encode_values(types: Sequence[str], values: Sequence[object]) -> bytes:
 
 def decode_values(types: Sequence[str], data: bytes) -> tuple[Any, ...]:
     """The values of an ABI encoding; VerificationFailed when the bytes are none."""
-    from eth_abi.abi import decode
     from eth_abi.exceptions import DecodingError
 
     try:
-        values = decode(types, data)
-    except (DecodingError, OverflowError, UnicodeDecodeError) as e:
+        values = _codec().decode(types, data)
+    except (DecodingError, OverflowError) as e:
         raise VerificationFailed(f"{len(data)} bytes are no ({','.join(types)}): {e}") from e
     return tuple(_shape(t)(value) for t, value in zip(types, values, strict=True))
+
+
+@cache
+def _codec() -> Any:
+    """eth_abi's decoder, but a string that is no UTF-8 comes out with U+FFFD in it.
+
+    The contracts take any bytes as a string: one member's broken text must not stop every follower.
+    """
+    decoding, encoding = import_module("eth_abi.decoding"), import_module("eth_abi.encoding")
+    registries = import_module("eth_abi.registry")
+    lenient = registries.registry.copy()
+    lenient.unregister("string")
+    lenient.register(
+        registries.BaseEquals("string", with_sub=False),
+        encoding.TextStringEncoder,
+        decoding.StringDecoder(handle_string_errors="replace"),
+        label="string",
+    )
+    return import_module("eth_abi.codec").ABICodec(lenient)
 
 
 @cache

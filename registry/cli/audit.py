@@ -28,7 +28,20 @@ TrustPath = Annotated[
 def register(app: typer.Typer) -> None:
     """Add these commands."""
     group = typer.Typer(help="Who did what, when and where, with proofs.", no_args_is_help=True)
-    for command in (events, timeline, trace, impact, probing, prove, complete, export, verify, fsck, accuse):
+    for command in (
+        events,
+        timeline,
+        trace,
+        impact,
+        probing,
+        prove,
+        complete,
+        export,
+        verify,
+        fsck,
+        accuse,
+        witness,
+    ):
         group.command()(command)
     app.add_typer(group, name="audit")
 
@@ -209,6 +222,21 @@ def accuse(
     )
     if found.finding.value == "broken":
         raise typer.Exit(5)
+
+
+def witness(trust: TrustPath = None) -> None:
+    """Check as a witness that both logs only grew, and co-sign; a forked or rewound log exits with 5.
+
+    Tree and map are rebuilt from the entries; what was seen is kept in HOME/witness.
+    """
+    from registry.wiring.witnessing import witness_once
+
+    given = _trust(trust) or _trust(home().trust)
+    lines = witness_once(home(), client(), given)
+    show(
+        [{"log": name, "cosignature": line} for name, line in lines],
+        [f"{name}: {line}" for name, line in lines],
+    )
 
 
 def _trust(path: Path | None) -> "TrustFile | None":

@@ -106,6 +106,10 @@ class Audit:
         """The newest checkpoint of a log."""
         return self._bytes(f"/log/{log}/checkpoint")
 
+    def tile(self, log: str, path: str) -> bytes:
+        """A C2SP tile of a log, by its path (`tile/0/000`)."""
+        return self._bytes(f"/log/{log}/{path}")
+
     def _log_of(self, origin: str) -> str:
         for name in LOGS:
             if _origin(self.checkpoint(name)) == origin:

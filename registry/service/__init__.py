@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from registry.audit.logstore import LogStore
 from registry.audit.rows import CHAIN, GATEWAY
+from registry.audit.witness import Witness
 from registry.chain.gateway import Contracts
 from registry.config import Settings
 from registry.core.admission import AdmissionLimits
@@ -58,6 +59,7 @@ class Parts:
     store: ContentStore
     journal: Journal
     chain_log: LogStore
+    witness: Witness
     settings: Settings
 
 
@@ -103,6 +105,7 @@ class Service:
         )
         self.rounds = Rounds(parts.contracts, parts.task_index, self.tasks)
         self.services = Services(parts.contracts, parts.task_index)
+        self.witness = parts.witness
         own = parts.journal.log
         self.audits = Audits(
             parts.contracts, parts.index, receipts, {CHAIN: parts.chain_log, GATEWAY: own.log}, own.openings

@@ -86,6 +86,7 @@ def open_gateway(
         store=store,
         journal=Journal(logs.gateway),
         chain_log=logs.chain,
+        witness=logs.witness,
         settings=settings,
     )
     service = Service(parts)

@@ -4,6 +4,7 @@ import logging
 import secrets
 import threading
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,12 +12,14 @@ from registry.audit.chainlog import ChainEvent, ChainLog, origin_of
 from registry.audit.gatewaylog import GatewayLog
 from registry.audit.logstore import LogStore
 from registry.audit.openings import OpeningStore
-from registry.audit.publisher import publish_once
+from registry.audit.publisher import WitnessLink, publish_once
+from registry.audit.witness import Witness, WitnessAnswer
+from registry.chain.deployment import Deployment
 from registry.chain.events import Event
 from registry.chain.gateway import Contracts
 from registry.config import Home, Settings
 from registry.core.ids import Address
-from registry.core.note import NoteSigner
+from registry.core.note import COSIGNATURE, NoteSigner, VerifierKey
 from registry.errors import Malformed, RegistryError
 from registry.keystore import write_private
 
@@ -31,9 +34,11 @@ class Logs:
     chain: LogStore
     chain_feed: ChainLog
     gateway: GatewayLog
+    witness: Witness
 
     def close(self) -> None:
         """Everything acknowledged is on disk already."""
+        self.witness.close()
         self.chain.close()
         self.gateway.log.close()
         self.gateway.openings.close()
@@ -43,10 +48,9 @@ def open_logs(home: Home, settings: Settings, contracts: Contracts, gateway: Add
     """Open both logs under HOME/log with the gateway's log key."""
     home.log.mkdir(mode=0o700, parents=True, exist_ok=True)
     secret = log_secret(settings.gateway.log_key_file or home.keys / "log.ed25519")
-    chain_origin = origin_of(contracts.domain.chain_id, contracts.domain.contract)
-    gateway_origin = settings.log.origin or f"gateway/{contracts.domain.chain_id}/{gateway}"
+    chain_origin, own_origin = log_origins(settings, contracts.deployment, gateway)
     chain = LogStore(home.log / "chain.db", NoteSigner(chain_origin, secret), now)
-    own = LogStore(home.log / "gateway.db", NoteSigner(gateway_origin, secret), now)
+    own = LogStore(home.log / "gateway.db", NoteSigner(own_origin, secret), now)
     openings = OpeningStore(home.log / "openings.db")
     return Logs(
         chain=chain,
@@ -58,7 +62,14 @@ def open_logs(home: Home, settings: Settings, contracts: Contracts, gateway: Add
             salt=lambda: secrets.token_bytes(32),
             merge_delay_s=settings.log.merge_delay_s,
         ),
+        witness=open_witness(home, f"witness/{gateway}", [chain, own]),
     )
+
+
+def log_origins(settings: Settings, deployment: Deployment, gateway: Address) -> tuple[str, str]:
+    """The origins of the chain log and of this gateway's own."""
+    chain_origin = origin_of(deployment.chain_id, deployment.address("TwinRegistry"))
+    return chain_origin, settings.log.origin or f"gateway/{deployment.chain_id}/{gateway}"
 
 
 def log_secret(path: Path) -> bytes:
@@ -76,6 +87,35 @@ def log_secret(path: Path) -> bytes:
     return secret
 
 
+class LocalWitness:
+    """This gateway's own witness, asked without a network."""
+
+    def __init__(self, witness: Witness) -> None:
+        self._witness = witness
+
+    @property
+    def key(self) -> VerifierKey:
+        """The key that goes into trust files."""
+        return self._witness.key
+
+    def add_checkpoint(self, body: bytes) -> WitnessAnswer:
+        """Ask for a co-signature."""
+        return self._witness.add_checkpoint(body)
+
+
+def open_witness(home: Home, name: str, logs: Sequence[LogStore]) -> Witness:
+    """A witness with a key of its own, that rebuilds tree and map of each log before it co-signs."""
+    secret = log_secret(home.keys / "witness.ed25519")
+    by_origin = {log.origin: log for log in logs}
+    return Witness(
+        home.log / "witness",
+        NoteSigner(name, secret, COSIGNATURE),
+        {log.origin: [VerifierKey.parse(log.verifier_key)] for log in logs},
+        lambda origin, path: by_origin[origin].tile(path),
+        now,
+    )
+
+
 class LogKeeper:
     """Feeds final chain events into the chain log, and publishes both logs."""
 
@@ -83,6 +123,7 @@ class LogKeeper:
         self._logs = logs
         self._contracts = contracts
         self._period_s = settings.log.checkpoint_s
+        self.witnesses: list[WitnessLink] = []
         self._witnessed: dict[str, int] = {}
 
     def run(self, stop: threading.Event) -> None:
@@ -97,7 +138,7 @@ class LogKeeper:
         """Take in what became final, then publish."""
         self.feed()
         for log in (self._logs.chain, self._logs.gateway.log):
-            publish_once(log, [], self._witnessed)
+            publish_once(log, self.witnesses, self._witnessed)
 
     def feed(self) -> None:
         """Append every final event that the chain log lacks."""
@@ -109,12 +150,13 @@ class LogKeeper:
             events = self._contracts.events(first, last)
             times = {number: link.block(number).time for number in {e.log.block_number for e in events}}
             self._logs.chain_feed.extend(
-                _chain_event(event, times[event.log.block_number]) for event in events
+                chain_event(event, times[event.log.block_number]) for event in events
             )
             first = last + 1
 
 
-def _chain_event(event: Event, time_: int) -> ChainEvent:
+def chain_event(event: Event, time_: int) -> ChainEvent:
+    """An event as the chain log takes it."""
     log = event.log
     return ChainEvent(event.contract, event.name, event.args, log.block_number, time_, log.tx_hash, log.index)
 

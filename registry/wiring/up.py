@@ -21,6 +21,7 @@ from registry.storage.embedded import EmbeddedStore
 from registry.wiring.backends import open_chain
 from registry.wiring.consortium import Keys, create_consortium, make_keys
 from registry.wiring.gateway import Gateway, open_gateway
+from registry.wiring.logs import LocalWitness
 
 _log = logging.getLogger("registry.up")
 
@@ -48,6 +49,7 @@ def running(home: Home, settings: Settings) -> Iterator[Running]:
         deployment = create_consortium(home, settings, link, keys)
         gateway = open_gateway(home, settings, link, deployment, keys.gateway)
         stack.callback(gateway.close)
+        gateway.keeper.witnesses.append(LocalWitness(gateway.logs.witness))
         gateway.start()
         _start_miners(home, gateway, keys, stack)
         url = url_of(settings, listener)
@@ -101,8 +103,8 @@ def write_trust(home: Home, deployment: Deployment, gateway: Gateway) -> None:
         "sealers": None,
         "council_head": None,
         "logs": [{"origin": log.origin, "key": log.verifier_key} for log in (logs.chain, logs.gateway.log)],
-        "witnesses": [],
-        "quorum": 0,
+        "witnesses": [{"name": key.name, "key": str(key)} for key in (logs.witness.key,)],
+        "quorum": 1,
     }
     write_private(home.trust, json.dumps(trust, indent=2) + "\n")
 

@@ -9,9 +9,11 @@ from conftest import Live, write_weights
 from hostile import ask
 
 from registry.audit.trust import parse_trust
+from registry.config import Home
 from registry.core.tlogproof import verify_tlog_proof
 from registry.errors import Malformed, NotFound, RegistryError, VerificationFailed
 from registry.sdk import Client, Receipt
+from registry.wiring.witnessing import witness_once
 
 
 @pytest.fixture
@@ -63,7 +65,8 @@ def test_an_event_has_a_proof_that_verifies(live: Live, client: Client, sealed: 
 def test_a_complete_answer_is_verified_and_says_who_claims_it(client: Client, sealed: Receipt) -> None:
     answer = client.audit.complete(f"version:{sealed.version_id}")
     assert answer.count == len(answer.entries) >= 1
-    assert not answer.is_proved
+    # `up` has a witness of its own, and its trust file asks for one co-signature.
+    assert answer.is_proved
     assert client.audit.complete("version:0x" + "00" * 32).count == 0
 
 
@@ -144,3 +147,13 @@ def test_what_no_log_holds_is_not_found(live: Live, client: Client) -> None:
     assert ask(live.url, "GET", "/log/chain/tile/0/999").status == 404
     with pytest.raises((Malformed, RegistryError)):
         client.audit.complete("model:local/x", "nonsense")
+
+
+def test_a_witness_cosigns_what_grew(live: Live, client: Client, sealed: Receipt, tmp_path: Path) -> None:
+    home = Home(tmp_path / "witness-home")
+    trust = parse_trust(live.home.trust.read_bytes())
+    first = witness_once(home, client, trust)
+    assert [name for name, _ in first] == ["chain", "gateway"]
+    client.retrieve(sealed.version_id, to=tmp_path / "once-more")
+    time.sleep(2)
+    assert witness_once(home, client, trust) != first

@@ -48,7 +48,6 @@ def mechanism_run(
     if on_chain:
         from registry.wiring.replaying import replay_on_chain
 
-        outputs = replay_on_chain(key, given)
+        print(json.dumps(replay_on_chain(key, given), indent=2))
     else:
-        outputs = evaluate(key, given)
-    print(json.dumps(outputs, indent=2))
+        print(json.dumps(evaluate(key, given), indent=2))

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from registry.cli.context import globals_, home, settings
-from registry.cli.output import progress, show, table
+from registry.cli.output import note, progress, show, table
 
 
 def register(app: typer.Typer) -> None:
@@ -68,9 +68,12 @@ def doctor() -> None:
 
 def backup(to: Annotated[Path, typer.Argument(metavar="FILE", help="where to write the archive")]) -> None:
     """Copy the primary data of this home into one archive, also while the service runs."""
+    from registry.config import Postgresql
     from registry.wiring.backups import make_backup
 
     size = make_backup(home(), to)
+    if isinstance(settings().database, Postgresql):
+        note("the pool is in PostgreSQL and not in this archive: dump its schema too, see docs/operations.md")
     show({"file": str(to), "bytes": size}, [f"{size} bytes in {to}"])
 
 
@@ -102,7 +105,15 @@ def network_init(
     from registry.network import init_network
 
     plan = init_network(out, validators)
-    show({"out": str(out), "validators": [node.address for node in plan.validators]}, [f"written to {out}"])
+    document = {
+        "out": str(plan.folder),
+        "chain_id": plan.chain_id,
+        "operator": plan.operator,
+        "validators": [node.address for node in plan.validators],
+    }
+    rows = [[node.name, node.address, node.rpc_url] for node in plan.validators]
+    show(document, [f"written to {plan.folder}", *table(["validator", "address", "JSON-RPC"], rows)])
+    note(f"next: start the validators, then twinledger deploy --rpc {plan.validators[0].rpc_url}")
 
 
 def _value(found: object, key: str) -> str:

@@ -1,0 +1,192 @@
+"""`twinledger doctor` and `audit fsck`: does everything in this home still agree?
+
+With its service down, everything is read; with the service up, what that process holds for itself (the
+embedded chain, the embedded store) is asked of it over REST instead. Nothing is repaired or changed, and no
+check ends at its first finding.
+"""
+
+import http.client
+import json
+import ssl
+import stat
+import tomllib
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+from urllib.parse import urlsplit
+
+from registry.chain.base import ChainLink
+from registry.chain.deployment import Deployment, parse_deployment, verify_deployment
+from registry.config import Home, Settings
+from registry.errors import Conflict, NotFound, RegistryError
+from registry.wiring.agreement import Agreement, Check
+from registry.wiring.backends import deployment_file, find_deployment, open_chain
+
+_ANSWER_S = 10.0
+_OTHERS = stat.S_IRWXG | stat.S_IRWXO
+
+
+class Options(Protocol):
+    """Of a command's global options, the one that says where the service is."""
+
+    @property
+    def url(self) -> str | None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What was looked at, and what was found."""
+
+    part: str
+    result: str
+    is_wrong: bool = False
+
+
+def examine(home: Home, settings: Settings, options: Options) -> list[Finding]:
+    """Every check that this home allows, in the order in which one rests on another."""
+    service = Service.of(home, options.url)
+    findings = [*_files(home), Finding("settings", "can be used"), *_service(service)]
+    if not deployment_file(settings, home).exists():
+        return [*findings, Finding("chain", "this home has no deployment: nothing more to compare")]
+    with ExitStack() as stack:
+        try:
+            deployment = find_deployment(settings, home)
+            link = _open(home, settings, deployment, stack)
+        except RegistryError as e:
+            return [*findings, Finding("chain", e.message, is_wrong=True)]
+        findings += _chain(link, deployment, service)
+        agreement = Agreement(home, settings, deployment, link, service.is_held if service else None)
+        for part, check in agreement.checks(stack):
+            findings += _told(part, check)
+    return findings
+
+
+class Service:
+    """A running service, asked without a signature: what any scrape may ask."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+
+    @classmethod
+    def of(cls, home: Home, url: str | None) -> "Service | None":
+        """The service of the command line, else of client.toml, if it answers."""
+        found = url or _written_url(home.client)
+        if found is None:
+            return None
+        service = cls(found)
+        try:
+            service.get("/healthz")
+        except (OSError, http.client.HTTPException):
+            return None
+        return service
+
+    def get(self, path: str, method: str = "GET") -> tuple[int, bytes]:
+        """Status and body; OSError when nobody answers."""
+        parts = urlsplit(self.url)
+        host, port = parts.hostname or "", parts.port
+        connection = (
+            http.client.HTTPSConnection(host, port, timeout=_ANSWER_S, context=ssl.create_default_context())
+            if parts.scheme == "https"
+            else http.client.HTTPConnection(host, port, timeout=_ANSWER_S)
+        )
+        try:
+            connection.request(method, path)
+            response = connection.getresponse()
+            return response.status, response.read()
+        finally:
+            connection.close()
+
+    def json(self, path: str) -> Any:
+        """The document at a path; its own problem when it refuses."""
+        return json.loads(self.get(path)[1])
+
+    def is_held(self, cid: str) -> bool:
+        """Whether the service says that it holds a file or directory whole."""
+        try:
+            return self.get(f"/v1/content/{cid}", "HEAD")[0] == 200
+        except (OSError, http.client.HTTPException):
+            return False
+
+
+def _written_url(client: Path) -> str | None:
+    try:
+        return str(tomllib.loads(client.read_text())["url"])
+    except (OSError, tomllib.TOMLDecodeError, KeyError):
+        return None
+
+
+def _files(home: Home) -> Iterator[Finding]:
+    if not home.root.is_dir():
+        yield Finding("files", f"{home.root} does not exist", is_wrong=True)
+        return
+    private = [home.client, *home.keys.glob("*")]
+    exposed = [path for path in private if path.exists() and path.stat().st_mode & _OTHERS]
+    for path in exposed:
+        yield Finding("files", f"{path} can be read by others: chmod 600 {path}", is_wrong=True)
+    if not exposed:
+        yield Finding("files", f"{home.root}: its keys are its owner's alone")
+
+
+def _service(service: Service | None) -> Iterator[Finding]:
+    if service is None:
+        yield Finding("service", "is not running")
+        return
+    try:
+        causes = service.json("/readyz")["causes"]
+    except (OSError, http.client.HTTPException, ValueError, KeyError) as e:
+        yield Finding("service", f"{service.url} gives no account of itself: {e}", is_wrong=True)
+        return
+    for cause in causes:
+        yield Finding("service", f"{service.url} is not ready: {cause}", is_wrong=True)
+    if not causes:
+        yield Finding("service", f"{service.url} is ready")
+
+
+def _open(home: Home, settings: Settings, deployment: Deployment, stack: ExitStack) -> ChainLink | None:
+    """The chain, or None where the running service holds it for itself."""
+    try:
+        link = open_chain(settings, home, deployment)
+    except Conflict:
+        return None
+    stack.callback(link.close)
+    return link
+
+
+def _chain(link: ChainLink | None, deployment: Deployment, service: Service | None) -> Iterator[Finding]:
+    try:
+        if link is not None:
+            verify_deployment(link, deployment)
+            number = link.head().number
+            yield Finding("chain", f"block {number}: genesis and the code of all contracts are as deployed")
+        elif service is None:
+            yield Finding("chain", "is held by another process, whose service does not answer", is_wrong=True)
+        elif parse_deployment(service.json("/v1/deployment")) == deployment:
+            yield Finding("chain", "is held by the service, which names the same genesis and code")
+        else:
+            yield Finding("chain", f"{service.url} serves another deployment", is_wrong=True)
+    except RegistryError as e:
+        yield Finding("chain", e.message, is_wrong=True)
+    except (OSError, http.client.HTTPException, ValueError) as e:
+        yield Finding("chain", f"the service does not say what it serves: {e}", is_wrong=True)
+
+
+def _told(part: str, check: Check) -> Iterator[Finding]:
+    """A check yields what is wrong, and returns what it looked at when nothing is."""
+    wrong = False
+    differences = check()
+    while True:
+        try:
+            yield Finding(part, next(differences), is_wrong=True)
+            wrong = True
+        except StopIteration as end:
+            if not wrong:
+                yield Finding(part, str(end.value))
+            return
+        except NotFound as e:
+            yield Finding(part, e.message, is_wrong=True)
+            return
+        except RegistryError as e:
+            yield Finding(part, f"cannot be checked: {e.message}", is_wrong=True)
+            return

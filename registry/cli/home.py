@@ -51,18 +51,29 @@ def demo(
     seed: Annotated[int, typer.Option(help="seed of everything random")] = 7,
     source: Annotated[str, typer.Option(help="builtin or ns3")] = "builtin",
     privacy: Annotated[str, typer.Option(help="none or dp")] = "none",
+    rewards: Annotated[
+        str | None, typer.Option(help="stackelberg, auction or contract: a task whose devices are paid")
+    ] = None,
 ) -> None:
     """Run the main job from end to end: train twins, register them, reuse one in a new cell."""
     from rich.console import Console
 
-    from registry.cli.demonstration import run_demonstration
+    from registry.cli.demonstration import run_demonstration, run_rewarded
     from registry.demo.report import print_report
+    from registry.demo.rewards_result import print_rewards
     from registry.demo.run import DemoOptions
 
     options = DemoOptions(
         cells=cells, devices=devices, rounds=rounds, seed=seed, source=source, privacy=privacy
     )
     progress = Console(stderr=True, quiet=globals_().quiet)
+    if rewards is not None:
+        paid = run_rewarded(home(), settings(), rewards, options, progress)
+        if globals_().json:
+            show(dict(paid.document()))
+        else:
+            print_rewards(paid, Console())
+        return
     result = run_demonstration(home(), settings(), options, progress)
     if globals_().json:
         show(dict(result.document()))

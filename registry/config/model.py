@@ -113,8 +113,10 @@ class Limits:
     file_bytes: Annotated[int, About("largest file of an upload", low=1)] = 4 << 30
     item_bytes: Annotated[int, About("largest version that is admitted, manifest included", low=1)] = 4 << 30
     body_bytes: Annotated[int, About("largest JSON body", low=1 << 10)] = 8 << 20
-    requests_per_s: Annotated[float, About("requests of one caller per second, on average", low=0.1)] = 200.0
-    request_burst: Annotated[int, About("requests of one caller at once", low=1)] = 1_000
+    requests_per_s: Annotated[float, About("requests of one caller per second, on average", low=0.1)] = (
+        1_000.0
+    )
+    request_burst: Annotated[int, About("requests of one caller at once", low=1)] = 5_000
 
 
 @dataclass(frozen=True, slots=True)

@@ -87,7 +87,7 @@ def test_the_evidence_rests_on_blocks_and_logs(scene) -> None:
     report = scene.verify(scene.export(Filter(version=scene.version)))
     said = " | ".join(claim.text for claim in report.claims)
     assert f"{scene.version} was sealed in block" in said
-    assert f"entries of version:{scene.version} are complete" in said
+    assert f"entries of version:{scene.version} are proved complete" in said
     assert report.is_pinned
 
 

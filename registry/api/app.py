@@ -8,6 +8,8 @@ from starlette.exceptions import HTTPException
 
 from registry.api import accounts, audit, content, fees, gateway, services, submissions, tasks, versions
 from registry.api.exchange import asker_of, in_thread, problem_response
+from registry.api.guard import Guard
+from registry.api.pace import Buckets, Pace
 from registry.config import Settings
 from registry.errors import Conflict, Malformed, NotFound, RegistryError
 from registry.service import Service
@@ -31,6 +33,9 @@ def create_app(service: Service, settings: Settings) -> FastAPI:
     app = FastAPI(title="TwinLedger", version="1", docs_url="/docs", redoc_url=None)
     app.state.service = service
     app.state.settings = settings
+    app.state.buckets = Buckets(settings.limits)
+    app.add_middleware(Pace, buckets=app.state.buckets)
+    app.add_middleware(Guard, tls=settings.api.tls_certificate_file is not None)
     for router in ROUTERS:
         app.include_router(router)
     app.add_exception_handler(RegistryError, _problem)

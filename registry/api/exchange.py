@@ -7,13 +7,13 @@ from the kept answer when it comes again.
 import json
 import time
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
-from fastapi import Request, Response
+from fastapi import Path, Request, Response
 from pydantic import BaseModel
 from starlette.concurrency import run_in_threadpool
 
-from registry.core.access import body_digest, read_authorization, verify_authorization
+from registry.core.access import body_digest, claimed_by, read_authorization, verify_authorization
 from registry.core.canonical import strict_json
 from registry.core.ids import sha256
 from registry.errors import Malformed, NotAuthorized, RegistryError, TooLarge, Unauthenticated
@@ -21,8 +21,9 @@ from registry.pool import Answered
 from registry.service import Asker, Service
 from registry.wire import Body, parse_body
 
-MAX_JSON = 8 << 20
 SELF_SIGNED = "self-signed"
+# A number in a path: what lies beyond is no number of anything here.
+Number = Annotated[int, Path(ge=0, lt=1 << 63)]
 PROBLEM = "application/problem+json"
 Shape = TypeVar("Shape", bound=Body)
 T = TypeVar("T")
@@ -69,7 +70,9 @@ def _verified(request: Request, group: str, header: str, digest: bytes, network:
         body_sha256=digest,
         now=now,
     )
+    request.app.state.buckets.take(address)
     service.requests.use_nonce(address, authorization.nonce, now)
+    request.state.asker = Asker(address, None, authorization.cell, network)
     if not _is_open(request, group):
         member = service.index.member(address)
         if member is None or not member.roles:
@@ -81,10 +84,12 @@ def _verified(request: Request, group: str, header: str, digest: bytes, network:
 
 
 def asker_of(request: Request) -> Asker:
-    """Who was refused: nobody whose signature verified, so only what was claimed."""
-    header = request.headers.get("authorization", "")
+    """Who was refused: the signer if the signature verified, else nobody, with the address claimed."""
+    verified: Asker | None = getattr(request.state, "asker", None)
+    if verified is not None:
+        return verified
     network = request.client.host if request.client else ""
-    return Asker(None, header[:128] or None, "", network)
+    return Asker(None, claimed_by(request.headers.get("authorization", "")), "", network)
 
 
 def _is_open(request: Request, group: str) -> bool:
@@ -99,11 +104,12 @@ def _require_open(request: Request, group: str) -> None:
 
 async def json_body(request: Request) -> bytes:
     """The whole body, refused while it arrives when it is over the limit."""
+    limit = request.app.state.settings.limits.body_bytes
     received = bytearray()
     async for chunk in request.stream():
         received += chunk
-        if len(received) > MAX_JSON:
-            raise TooLarge(f"the body is over {MAX_JSON} bytes")
+        if len(received) > limit:
+            raise TooLarge(f"the body is over {limit} bytes")
     return bytes(received)
 
 
@@ -196,13 +202,15 @@ def problem_of(error: RegistryError) -> dict[str, object]:
 
 def problem_response(error: RegistryError) -> Response:
     """A problem as a response, with Retry-After where a retry helps."""
-    headers = {"retry-after": "1"} if error.retryable or error.status == 429 else {}
+    wait_s = error.values.get("retry_after_s", 1)
+    headers = {"retry-after": str(wait_s)} if error.retryable or error.status == 429 else {}
     return Response(
         json.dumps(problem_of(error)), status_code=error.status, media_type=PROBLEM, headers=headers
     )
 
 
 __all__ = [
+    "Number",
     "answer",
     "caller_of",
     "caller_with",

@@ -4,11 +4,10 @@ from dataclasses import asdict
 
 from fastapi import APIRouter, Request, Response
 
-from registry.api.exchange import answer, caller_of, in_thread, service_of
+from registry.api.exchange import Number, answer, caller_of, in_thread, service_of
 from registry.api.versions import page_size
 from registry.chain.gateway import FeeParams
-from registry.core.ids import to_address
-from registry.errors import Malformed
+from registry.core.ids import read_count, to_address
 from registry.index.accounts import EntryRow
 from registry.index.epochs import Happening
 from registry.service.fees import EpochView
@@ -33,16 +32,14 @@ router = APIRouter(tags=["fees"])
 async def list_epochs(request: Request, cursor: str | None = None, limit: int = 100) -> Response:
     """Closed epochs, oldest first; a run of idle ones is one item."""
     await caller_of(request, "fees")
-    if cursor is not None and not cursor.isdigit():
-        raise Malformed(f"{cursor!r} is no cursor of this list")
-    after, fees = -1 if cursor is None else int(cursor), service_of(request).fees
+    after, fees = -1 if cursor is None else read_count(cursor, "cursor"), service_of(request).fees
     page = await in_thread(lambda: fees.epochs(after=after, limit=page_size(limit)))
     items = [_epoch(view, fees.params) for view in page.items]
     return answer({"items": items, "next": None if page.next is None else str(page.next)})
 
 
 @router.get("/v1/fees/epochs/{number}", response_model=EpochDetail)
-async def show_epoch(request: Request, number: int) -> Response:
+async def show_epoch(request: Request, number: Number) -> Response:
     """One epoch with every event that it follows from; the open one as far as it has come."""
     await caller_of(request, "fees")
     fees = service_of(request).fees

@@ -66,5 +66,6 @@ async def readyz(request: Request) -> Response:
 @router.get("/metrics")
 async def metrics(request: Request) -> Response:
     """Figures for a Prometheus scrape."""
+    await caller_of(request, "metrics")
     text = await in_thread(service_of(request).health.metrics)
     return Response(text, media_type="text/plain; version=0.0.4")

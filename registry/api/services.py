@@ -2,7 +2,7 @@
 
 from fastapi import APIRouter, Request, Response
 
-from registry.api.exchange import answer, caller_of, in_thread, service_of
+from registry.api.exchange import Number, answer, caller_of, in_thread, service_of
 from registry.api.tasks import relay_reward
 from registry.wire import TransactionAnswer
 from registry.wire_tasks import ServiceBody, ServicesBody
@@ -18,7 +18,7 @@ async def list_services(request: Request) -> Response:
 
 
 @router.get("/v1/services/{service}", response_model=ServiceBody)
-async def show_service(request: Request, service: int) -> Response:
+async def show_service(request: Request, service: Number) -> Response:
     """One awarded service."""
     await caller_of(request, "services")
     return answer(await in_thread(service_of(request).services.service, service))
@@ -37,12 +37,12 @@ async def award(request: Request) -> Response:
 
 
 @router.post("/v1/services/{service}/attestations", status_code=202, response_model=TransactionAnswer)
-async def attest(request: Request, service: int) -> Response:
+async def attest(request: Request, service: Number) -> Response:
     """Relay a signed `attest`."""
     return await relay_reward(request)
 
 
 @router.post("/v1/services/{service}/payments", status_code=202, response_model=TransactionAnswer)
-async def pay(request: Request, service: int) -> Response:
+async def pay(request: Request, service: Number) -> Response:
     """Relay a signed `pay` or `end`."""
     return await relay_reward(request)

@@ -17,7 +17,7 @@ from registry.api.exchange import (
     service_of,
 )
 from registry.api.versions import integer, page_size, relay
-from registry.core.ids import VersionId, parse_hex32
+from registry.core.ids import VersionId, parse_hex32, read_count
 from registry.errors import Malformed, RegistryError, TooLarge
 from registry.wire import SignedSubmission, SubmissionAnswer, SubmissionStatus, TransactionAnswer, parse_body
 
@@ -56,11 +56,10 @@ async def list_submissions(
 ) -> Response:
     """Submissions in order of arrival; miners and gateways see what was signed."""
     caller = await caller_of(request, "submissions")
-    if not cursor.isdigit():
-        raise Malformed(f"{cursor!r} is no cursor of this list")
+    after = read_count(cursor, "cursor")
     page = await in_thread(
         lambda: service_of(request).submissions.listed(
-            state, after=int(cursor), limit=page_size(limit), asker=caller.address
+            state, after=after, limit=page_size(limit), asker=caller.address
         )
     )
     return answer({"items": page.items, "next": page.next})

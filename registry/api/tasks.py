@@ -4,7 +4,7 @@ import asyncio
 
 from fastapi import APIRouter, Request, Response
 
-from registry.api.exchange import SELF_SIGNED, answer, caller_of, in_thread, post, service_of
+from registry.api.exchange import SELF_SIGNED, Number, answer, caller_of, in_thread, post, service_of
 from registry.api.versions import integer, page_size
 from registry.core.ids import to_address
 from registry.errors import Malformed
@@ -41,14 +41,14 @@ async def list_tasks(request: Request) -> Response:
 
 
 @router.get("/v1/tasks/{task}", response_model=TaskBody)
-async def show_task(request: Request, task: int) -> Response:
+async def show_task(request: Request, task: Number) -> Response:
     """One task: terms, bids, choices, rounds."""
     await caller_of(request, "tasks")
     return answer(await in_thread(service_of(request).rounds.show, task))
 
 
 @router.get("/v1/tasks/{task}/contributions")
-async def list_contributions(request: Request, task: int) -> Response:
+async def list_contributions(request: Request, task: Number) -> Response:
     """Everything signed about a round."""
     await caller_of(request, "tasks")
     entries = await in_thread(service_of(request).tasks.entries, task, integer(request, "round", 0))
@@ -56,7 +56,7 @@ async def list_contributions(request: Request, task: int) -> Response:
 
 
 @router.post("/v1/tasks/{task}/contributions", status_code=202, response_model=EntryBody)
-async def contribute(request: Request, task: int) -> Response:
+async def contribute(request: Request, task: Number) -> Response:
     """Take a contribution signed by its device, or the aggregator's countersignature."""
     tasks = service_of(request).tasks
 
@@ -68,7 +68,7 @@ async def contribute(request: Request, task: int) -> Response:
 
 
 @router.post("/v1/tasks/{task}/measurements", status_code=202, response_model=EntryBody)
-async def measure(request: Request, task: int) -> Response:
+async def measure(request: Request, task: Number) -> Response:
     """Take a validator's signed measurement."""
     tasks = service_of(request).tasks
 
@@ -80,7 +80,7 @@ async def measure(request: Request, task: int) -> Response:
 
 
 @router.get("/v1/tasks/{task}/settlement", response_model=PayoutFile)
-async def propose_settlement(request: Request, task: int) -> Response:
+async def propose_settlement(request: Request, task: Number) -> Response:
     """The payout file that follows from what is signed so far: what the aggregator settles."""
     await caller_of(request, "tasks")
     found = await in_thread(service_of(request).rounds.proposed, task, integer(request, "round", 0))
@@ -88,7 +88,7 @@ async def propose_settlement(request: Request, task: int) -> Response:
 
 
 @router.get("/v1/tasks/{task}/payouts")
-async def list_payouts(request: Request, task: int) -> Response:
+async def list_payouts(request: Request, task: Number) -> Response:
     """The settled rounds with their leaves; `recompute=1` settles each again and fails where it differs."""
     await caller_of(request, "tasks")
     rounds = service_of(request).rounds
@@ -101,7 +101,7 @@ async def list_payouts(request: Request, task: int) -> Response:
 
 
 @router.get("/v1/tasks/{task}/payouts/{address}/proof")
-async def prove_payout(request: Request, task: int, address: str) -> Response:
+async def prove_payout(request: Request, task: Number, address: str) -> Response:
     """What the task owes an address, why, and the proof."""
     await caller_of(request, "tasks")
     chosen = integer(request, "round", 0) if "round" in request.query_params else None
@@ -119,7 +119,7 @@ async def relay_reward(request: Request) -> Response:
     return await post(request, SELF_SIGNED, RawTransaction, act, status=202)
 
 
-async def act_on_task(request: Request, task: int) -> Response:
+async def act_on_task(request: Request, task: Number) -> Response:
     """Relay a member's signed act on a task."""
     return await relay_reward(request)
 

@@ -8,7 +8,8 @@ from starlette.convertors import Convertor, register_url_convertor
 
 from registry.api.content import content_response
 from registry.api.exchange import SELF_SIGNED, answer, caller_of, in_thread, post, service_of
-from registry.api.shapes import kin_answer, model_answer, version_answer
+from registry.api.shapes import grant_answer, kin_answer, model_answer, version_answer
+from registry.core.ids import read_count
 from registry.core.refs import Reference, parse_reference
 from registry.errors import Malformed
 from registry.index import Search
@@ -160,6 +161,22 @@ async def set_status(request: Request) -> Response:
     return await relay(request, "TwinRegistry", "Consortium")
 
 
+@versioned("/grants", methods=["GET"])
+async def list_grants(request: Request) -> Response:
+    """Who is meant to read a private version, each with its wrapped key; nobody where it is public."""
+    await caller_of(request, "members")
+    catalogue = service_of(request).catalogue
+    row = await in_thread(catalogue.resolve, reference_of(request))
+    found = await in_thread(catalogue.grants, row)
+    return answer({"items": [grant_answer(row, grant) for grant in found], "next": None})
+
+
+@versioned("/grants", methods=["POST"], status_code=202, response_model=TransactionAnswer)
+async def change_grants(request: Request) -> Response:
+    """Relay a signed `grant` or `ungrant`."""
+    return await relay(request, "Consortium")
+
+
 async def relay(request: Request, *contracts: str) -> Response:
     """Relay one signed transaction to one of these contracts; 202 with its hash."""
     service = service_of(request)
@@ -174,11 +191,7 @@ async def relay(request: Request, *contracts: str) -> Response:
 def integer(request: Request, name: str, default: int) -> int:
     """A query parameter that is a number from 0."""
     text = request.query_params.get(name)
-    if text is None:
-        return default
-    if not text.isdigit():
-        raise Malformed(f"{name} is {text!r}, not a number from 0")
-    return int(text)
+    return default if text is None else read_count(text, name)
 
 
 def page_size(limit: int) -> int:

@@ -14,6 +14,7 @@ from registry.errors import Unauthenticated
 WINDOW_S = 300
 _SCHEME = "TwinLedger "
 _PART = re.compile(r'\s*(address|created|nonce|cell|signature)=(?:"([^"\\]*)"|([^",\s]+))\s*(?:,|$)')
+_CLAIM = re.compile(r"\baddress=(0[xX][0-9a-fA-F]{40})\b")
 _CONTENT = re.compile(r"/v1/content/[^/?]+$")
 _HINT = "sign the request as interface.md 5 describes, or use the Python client"
 
@@ -81,6 +82,15 @@ def read_authorization(header: str) -> Authorization:
         )
     except ValueError as e:
         raise Unauthenticated("the Authorization header holds no number or no hex where one belongs") from e
+
+
+def claimed_by(header: str) -> Address | None:
+    """The address that a header claims, whatever else is wrong with it.
+
+    Only this goes into the log: a header meant for another service may hold that service's secret.
+    """
+    found = _CLAIM.search(header)
+    return to_address(found[1]) if found and header.startswith(_SCHEME) else None
 
 
 def verify_authorization(

@@ -18,6 +18,7 @@ Address = NewType("Address", str)
 VersionId = NewType("VersionId", bytes)
 
 _ADDRESS = re.compile(r"0[xX]([0-9a-fA-F]{40})")
+_COUNT = re.compile(r"[0-9]{1,19}")
 _HEX32 = re.compile(r"0x([0-9a-f]{64})")
 
 
@@ -85,6 +86,16 @@ def address_of(raw: bytes) -> Address:
     return Address(
         "0x" + "".join(c.upper() if int(d, 16) > 7 else c for c, d in zip(lower, digest, strict=False))
     )
+
+
+def read_count(text: str, what: str) -> int:
+    """A decimal number from 0 that every database holds; `what` names it in the error.
+
+    `str.isdigit` takes other scripts' digits, and a number of any length is a way to keep a machine busy.
+    """
+    if _COUNT.fullmatch(text) is None or int(text) >= 1 << 63:
+        raise Malformed(f"{what} is {text[:80]!r}, not a number from 0")
+    return int(text)
 
 
 def to_address(text: str) -> Address:

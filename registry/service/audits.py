@@ -18,7 +18,7 @@ from registry.audit.trust import PinnedContract
 from registry.chain.deployment import KEY_OF
 from registry.chain.gateway import Contracts
 from registry.core.checkpoint import Checkpoint
-from registry.core.ids import VersionId, hex32, model_id, parse_hex32
+from registry.core.ids import VersionId, hex32, model_id, parse_hex32, read_count
 from registry.core.manifest import parse_manifest
 from registry.core.note import Note
 from registry.core.refs import parse_model
@@ -86,9 +86,7 @@ class Audits:
     def proof(self, event: str) -> bytes:
         """The C2SP `.tlog-proof` of one event, named `log:index`."""
         name, _, number = event.partition(":")
-        if not number.isdigit():
-            raise Malformed(f"{event!r} names no event", hint="an event is log:index, like chain:17")
-        log, index = self.log(name), int(number)
+        log, index = self.log(name), read_count(number, "the index of the event")
         log.entry(index)
         checkpoint = log.checkpoint()
         size = _size(checkpoint)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from registry.core.ids import Address
+from registry.core.ids import Address, read_count
 from registry.errors import Malformed
 from registry.index import Index
 from registry.index.accounts import START, EntryRow
@@ -35,7 +35,7 @@ def _place(cursor: str | None) -> tuple[int, int, int]:
     if cursor is None:
         return START
     parts = cursor.split(".")
-    if len(parts) != 3 or not all(part.isdigit() for part in parts):
+    if len(parts) != 3:
         raise Malformed(f"{cursor!r} is no cursor of a statement", hint="take `next` of the page before")
-    block, log_index, part = map(int, parts)
+    block, log_index, part = (read_count(number, "the cursor") for number in parts)
     return block, log_index, part

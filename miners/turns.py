@@ -26,9 +26,9 @@ class Turns:
         return miner in miners and (not self.is_exclusive(slot) or self.holder(slot, miners) == miner)
 
     def is_up(self, slot: int, miner: Address, miners: Sequence[Address], *, waited_slots: int) -> bool:
-        """Whether work that waited so long is this miner's: the holder's, after a whole turn the next one's, …
+        """Whether work that waited so long is this miner's: the holder's, then the next one's, and so on.
 
-        So a miner that is gone is stood in for, by one other at a time.
+        Each has a whole turn before the next: a miner that is gone is stood in for by one other at a time.
         """
         if miner not in miners:
             return False

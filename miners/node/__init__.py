@@ -1,8 +1,19 @@
-"""A miner as a process: pin, then seal in turn, post backlogs, close epochs, pay rebates."""
+"""A miner as a process: pin, then seal in turn, post backlogs, close epochs, pay rebates, audit, claim."""
 
 from miners.node.node import MinerNode
+from miners.node.peers import HttpPeer, Peer, StorePeer
 from miners.node.remote import HttpSource, Sources
 from miners.node.serving import ContentServer
 from miners.node.source import LocalSource, Source
 
-__all__ = ["ContentServer", "HttpSource", "LocalSource", "MinerNode", "Source", "Sources"]
+__all__ = [
+    "ContentServer",
+    "HttpPeer",
+    "HttpSource",
+    "LocalSource",
+    "MinerNode",
+    "Peer",
+    "Source",
+    "Sources",
+    "StorePeer",
+]

@@ -1,52 +1,34 @@
 """Keeps the fee market's clock going: backlog posts, closing, rebate pages.
 
 Anyone may close and pay; a miner does it because nothing is sealed in an epoch until the one before it is
-closed. Another miner may be quicker: what it did is seen, and its refusal of ours is no error.
+closed. Posts are each miner's own. The rest is the work of the miner whose turn it is, and of the next one
+when that one is gone, so that three miners do not pay for the same transaction three times.
 """
 
 import logging
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 
+from miners.node.backlog import Backlog
+from miners.turns import Turns
 from registry.chain.encoding import encode_call
-from registry.chain.gateway import Contracts
+from registry.chain.gateway import Contracts, OpenEpoch
 from registry.chain.sender import Sender
+from registry.core.ids import Address
 from registry.errors import Rejected
 
 _log = logging.getLogger("miners")
 _PAGE = 100
 
 
-@dataclass(slots=True)
-class Backlog:
-    """Slots in which eligible items were left pending, by class; the last look at a slot counts."""
-
-    h: dict[int, bool] = field(default_factory=dict)
-    any: dict[int, bool] = field(default_factory=dict)
-
-    def note(self, slot: int, *, is_h_left: bool, is_any_left: bool) -> None:
-        """Remember how a slot ended, as far as it has."""
-        self.h[slot] = is_h_left
-        self.any[slot] = is_any_left
-
-    def bitmaps(self, first: int, slots: int) -> tuple[int, int]:
-        """Bit i says whether slot first + i had H pending, or anything."""
-        h = sum(1 << i for i in range(slots) if self.h.get(first + i))
-        everything = sum(1 << i for i in range(slots) if self.any.get(first + i))
-        return h, everything | h
-
-    def forget_before(self, slot: int) -> None:
-        """Epochs that are closed need no bitmap any more."""
-        self.h = {at: left for at, left in self.h.items() if at >= slot}
-        self.any = {at: left for at, left in self.any.items() if at >= slot}
-
-
 class Epochs:
     """One miner's part in the market's clock."""
 
-    def __init__(self, contracts: Contracts, sender: Sender) -> None:
+    def __init__(self, contracts: Contracts, sender: Sender, backlog: Backlog) -> None:
         self._contracts = contracts
         self._sender = sender
-        self.backlog = Backlog()
+        self._backlog = backlog
+        self._due: dict[str, tuple[int, int, int]] = {}
+        self._quiet_at: bytes | None = None
 
     def keep(self, slot: int, *, has_work: bool) -> bool:
         """Do what the present slot asks for; whether sealing is open in this slot.
@@ -54,39 +36,81 @@ class Epochs:
         Idle epochs are closed only when there is something to seal: an idle chain makes no blocks.
         """
         slots = self._contracts.params().slots_per_epoch
-        epoch = slot // slots
         state = self._contracts.open_epoch()
-        while state.epoch < epoch:
-            if not (has_work or state.sealed_in or state.sealed_before):
-                return False
-            is_open = self._step(
-                state.epoch, slot, slots, is_idle=not (state.sealed_in or state.sealed_before)
-            )
-            if not is_open:
+        while True:
+            self._pay(slot)
+            if state.epoch >= slot // slots:
+                return True
+            if not self._advance(state, slot, slots, has_work=has_work):
                 return False
             state = self._contracts.open_epoch()
+
+    def _pay(self, slot: int) -> None:
+        """Pay the rebates that are due, page by page."""
+        head = self._contracts.link.head().hash
+        if head == self._quiet_at:
+            return  # nothing was due on this block, and only a block can change that
+        rebate = self._contracts.rebate()
+        while rebate.due and self._is_mine("pay", rebate.epoch, rebate.cursor, slot):
+            if not self._send("payRebates", rebate.epoch, _PAGE):
+                return
+            rebate = self._contracts.rebate()
+        self._quiet_at = None if rebate.due else head
+
+    def _advance(self, state: OpenEpoch, slot: int, slots: int, *, has_work: bool) -> bool:
+        """One step towards closing; False when that has to wait."""
+        if not (state.sealed_in or state.sealed_before or state.posted):
+            return has_work and self._close_idle(state.epoch, slot, slots)
+        miners = self._miners()
+        posted = state.posted
+        if self._sender.address in miners and not self._has_posted(state.epoch):
+            posted += self._post(state.epoch, slots)
+        is_closable = posted >= len(miners) or slot >= (state.epoch + 1) * slots + self._post_slots
+        if not is_closable or not self._is_mine("close", state.epoch, 0, slot):
+            return False
+        return self._send("close", state.epoch)
+
+    def _close_idle(self, first: int, slot: int, slots: int) -> bool:
+        """Close the whole run of idle epochs in one bounded call, as far as posting for it is over."""
+        last = slot // slots - 1
+        if slot < (last + 1) * slots + self._post_slots:
+            last -= 1
+        return last >= first and self._is_mine("close", first, 0, slot) and self._send("close", last)
+
+    def _post(self, epoch: int, slots: int) -> bool:
+        h, everything = self._backlog.bitmaps(epoch * slots, slots)
+        if not self._send("post", epoch, h, everything):
+            return False
+        # The bits of an epoch are posted once; what still waits carries on by itself.
+        self._backlog.forget_before((epoch + 1) * slots)
         return True
 
-    def _step(self, open_epoch: int, slot: int, slots: int, *, is_idle: bool) -> bool:
-        """One step towards closing; False when that has to wait."""
-        rebate = self._contracts.rebate()
-        if rebate.due:
-            return self._send("payRebates", rebate.epoch, _PAGE)
-        if is_idle:
-            # One bounded call closes the whole run of idle epochs up to the one before this.
-            return self._send("close", slot // slots - 1)
-        if not self._contracts.read("TwinRegistry", "hasPosted", open_epoch, self._sender.address):
-            h, everything = self.backlog.bitmaps(open_epoch * slots, slots)
-            if not self._send("post", open_epoch, h, everything):
-                return False
-            self.backlog.forget_before(open_epoch * slots)
-        return self._send("close", open_epoch)
+    def _has_posted(self, epoch: int) -> bool:
+        return bool(self._contracts.read("TwinRegistry", "hasPosted", epoch, self._sender.address))
+
+    @property
+    def _post_slots(self) -> int:
+        return self._contracts.params().post_slots
+
+    def _miners(self) -> Sequence[Address]:
+        return [miner for miner, _price in self._contracts.roster()]
+
+    def _is_mine(self, what: str, epoch: int, place: int, slot: int) -> bool:
+        """Whether this piece of work is ours, or has waited long enough to become ours."""
+        known = self._due.get(what)
+        if known is None or known[:2] != (epoch, place):
+            known = self._due[what] = (epoch, place, slot)
+        params = self._contracts.params()
+        turns = Turns(params.turn_slots, params.grace_slots)
+        waited = slot - known[2]
+        return turns.is_up(slot, self._sender.address, self._miners(), waited_slots=waited)
 
     def _send(self, function: str, *args: int) -> bool:
         payload = encode_call("TwinRegistry", function, args)
         try:
             self._sender.send(self._contracts.address("TwinRegistry"), payload)
         except Rejected as e:
+            # Another miner was quicker: what it did is seen at the next look.
             _log.debug("%s%s: %s", function, args, e)
             return False
         return True

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 
 from miners.node.source import Source
 from registry.core.cid import manifest_cid, weights_cid
@@ -39,6 +39,10 @@ class Holdings:
             version_id = version.id
             if version_id not in self._held and version_id not in self._fetching:
                 self._fetching[version_id] = self._pool.submit(self._fetch, version, version_id)
+
+    def settle(self, timeout_s: float) -> None:
+        """Wait until what is being fetched is here or given up."""
+        wait(list(self._fetching.values()), timeout_s)
 
     def forget(self, keep: set[VersionId]) -> None:
         """What is no longer pending need not be remembered here; its pin stays."""

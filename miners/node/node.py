@@ -2,14 +2,20 @@
 
 import logging
 import threading
-import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
+from miners.node.audits import Audits
+from miners.node.backlog import Backlog
 from miners.node.epochs import Epochs
 from miners.node.holdings import Holdings
+from miners.node.peers import Peer
+from miners.node.sight import Sight
 from miners.node.source import Source
-from miners.selection import Item, Selection, select
+from miners.selection import Item, Selection, Shares, select
 from miners.turns import Turns
+from registry.chain.base import Receipt
+from registry.chain.events import event_topic
 from registry.chain.gateway import Contracts
 from registry.chain.seal import encode_seal, item_size
 from registry.chain.sender import Sender
@@ -23,6 +29,8 @@ _log = logging.getLogger("miners")
 _PENDING = 2_000
 _GAS_PER_ITEM = 160_000
 _GAS_BASE = 500_000
+_ASIDE_SLOTS = 8
+_NO_PEERS: Mapping[Address, Peer] = MappingProxyType({})
 
 
 class MinerNode:
@@ -36,6 +44,7 @@ class MinerNode:
         source: Source,
         *,
         poll_s: float = 0.2,
+        peers: Mapping[Address, Peer] = _NO_PEERS,
     ) -> None:
         self._contracts = contracts
         self._sender = Sender(contracts.link, signer)
@@ -43,8 +52,14 @@ class MinerNode:
         self._poll_s = poll_s
         self.store = store
         self._holdings = Holdings(store, source)
-        self._epochs = Epochs(contracts, self._sender)
-        self._done: dict[VersionId, float] = {}
+        self._sight = Sight(contracts)
+        self._shares = Shares()
+        self._backlog = Backlog()
+        self._epochs = Epochs(contracts, self._sender, self._backlog)
+        others = {address: peer for address, peer in peers.items() if address != signer.address}
+        self._audits = Audits(contracts, self._sender, self._sight, store, others)
+        self._sealed: dict[VersionId, int] = {}
+        self._aside: dict[VersionId, int] = {}
 
     @property
     def address(self) -> Address:
@@ -62,31 +77,56 @@ class MinerNode:
                 continue
             if not sealed:
                 self._source.wait(self._poll_s)
-        self._holdings.close()
+        self.close()
 
     def step(self) -> int:
         """Look once; answers how many items were sealed."""
         now = self._contracts.link.pending_time()
         slot = self._contracts.slot_at(now)
-        entries = [entry for entry in self._source.pending(_PENDING) if self._is_due(entry, now)]
+        pending = self._source.pending(_PENDING)
+        self._look(pending)
+        entries = [entry for entry in pending if self._is_due(entry, now, slot)]
         self._holdings.want([entry.submission.version for entry in entries])
         self._holdings.forget({entry.version_id for entry in entries})
-        if not self._epochs.keep(slot, has_work=bool(entries)):
-            return 0
         selection = self._select(entries)
-        self._epochs.backlog.note(
-            slot, is_h_left=selection.is_h_left, is_any_left=selection.is_h_left or selection.is_l_left
-        )
-        if not selection.batch or not self._is_my_turn(slot, entries, now):
+        self._backlog.see(slot, _classes(entries, selection), self._sealed)
+        before = self._contracts.menu() if entries else None
+        is_open = self._epochs.keep(slot, has_work=bool(entries))
+        self._audits.keep(slot)
+        if not is_open or not entries:
             return 0
-        return self._seal(_in_order(entries, selection.batch))
+        if self._contracts.menu() != before:
+            selection = self._select(entries)  # an epoch was closed: other prices, other items
+        if not selection.batch or not self._is_my_turn(slot, selection.batch):
+            return 0
+        return self._seal(_in_order(entries, selection.batch), slot)
 
-    def _is_due(self, entry: Entry, now: int) -> bool:
-        # What was just sealed or refused is looked at again only when the gateway had time to notice.
-        quiet_until = self._done.get(entry.version_id, 0.0)
-        return (
-            time.monotonic() >= quiet_until and entry.submission.deadline >= now >= entry.submission.issued_at
-        )
+    def settle(self, timeout_s: float) -> None:
+        """Wait until what is being fetched is here or given up."""
+        self._holdings.settle(timeout_s)
+
+    def close(self) -> None:
+        """Stop fetching."""
+        self._holdings.close()
+
+    def _look(self, pending: Sequence[Entry]) -> None:
+        """Take in what the chain says of these: no pool is asked whether an item is sealed."""
+        restarts, found = self._sight.restarts, self._sight.look()
+        if self._sight.restarts != restarts:
+            self._sealed.clear()  # another chain: what was sealed may have to be sealed again
+        for sealed in found:
+            self._sealed[sealed.version_id] = sealed.slot
+            self._shares.serve((sealed.fee_class, sealed.namespace_id), sealed.size)
+        known = {entry.version_id for entry in pending}
+        self._sealed = {v: slot for v, slot in self._sealed.items() if v in known or self._backlog.waits(v)}
+        self._aside = {v: slot for v, slot in self._aside.items() if v in known}
+
+    def _is_due(self, entry: Entry, now: int, slot: int) -> bool:
+        if entry.version_id in self._sealed or self._aside.get(entry.version_id, slot) > slot:
+            return False
+        if entry.submission.version.size > self._contracts.params().max_item_bytes:
+            return False  # the contract would never take it
+        return entry.submission.deadline >= now >= entry.submission.issued_at
 
     def _select(self, entries: Sequence[Entry]) -> Selection:
         if not entries:
@@ -94,12 +134,15 @@ class MinerNode:
         menu = self._contracts.menu()
         submitters = {entry.submission.version.submitter for entry in entries}
         parents = {parent for entry in entries for parent in entry.submission.version.parents}
+        items = [self._item(entry) for entry in entries]
+        self._shares.wait({item.share for item in items if item.is_held})
         return select(
-            [self._item(entry) for entry in entries],
+            items,
             prices={fee_class: menu.price(fee_class) for fee_class in FeeClass},
             escrow={address: self._contracts.account(address).balance for address in submitters},
             sealed=[parent for parent in parents if self._is_sealed(parent)],
             budget=self._contracts.budget(),
+            served=self._shares.served,
         )
 
     def _item(self, entry: Entry) -> Item:
@@ -113,20 +156,23 @@ class MinerNode:
             parents=version.parents,
             calldata=item_size(len(version.parents)),
             is_held=self._holdings.is_held(entry.version_id),
+            namespace_id=version.namespace_id,
         )
 
     def _is_sealed(self, version_id: VersionId) -> bool:
         record = self._contracts.record(version_id)
         return record is not None and record.status in (Status.ACTIVE, Status.DEPRECATED)
 
-    def _is_my_turn(self, slot: int, entries: Sequence[Entry], now: int) -> bool:
+    def _is_my_turn(self, slot: int, batch: Sequence[VersionId]) -> bool:
         params = self._contracts.params()
         turns = Turns(params.turn_slots, params.grace_slots)
         miners = [miner for miner, _price in self._contracts.roster()]
-        waited = (now - min(entry.received for entry in entries)) // params.slot_s
-        return turns.should_seal(slot, self.address, miners, waited_slots=waited)
+        since = self._backlog.since(batch)
+        return turns.should_seal(
+            slot, self.address, miners, waited_slots=0 if since is None else slot - since
+        )
 
-    def _seal(self, batch: Sequence[Entry]) -> int:
+    def _seal(self, batch: Sequence[Entry], slot: int) -> int:
         payload = encode_seal([entry.submission for entry in batch], [entry.signature for entry in batch])
         try:
             receipt = self._sender.send(
@@ -138,14 +184,21 @@ class MinerNode:
             # The slot turned, or another miner closed the epoch meanwhile: the next look decides anew.
             _log.debug("seal of %d items: %s", len(batch), e)
             return 0
-        self._remember(batch)
-        _log.info("sealed %d items in block %d", len(batch), receipt.block_number)
-        return len(batch)
+        refused = _refused(receipt)
+        self._aside.update((version_id, slot + _ASIDE_SLOTS) for version_id in refused)
+        _log.info("sealed %d items in block %d", len(batch) - len(refused), receipt.block_number)
+        return len(batch) - len(refused)
 
-    def _remember(self, batch: Iterable[Entry]) -> None:
-        now = time.monotonic()
-        self._done = {version_id: until for version_id, until in self._done.items() if until > now}
-        self._done.update((entry.version_id, now + 5.0) for entry in batch)
+
+def _classes(entries: Sequence[Entry], selection: Selection) -> dict[VersionId, FeeClass]:
+    eligible = {*selection.batch, *selection.left}
+    return {e.version_id: e.submission.fee_class for e in entries if e.version_id in eligible}
+
+
+def _refused(receipt: Receipt) -> list[VersionId]:
+    """What the contract would not take; it is tried again later, because its reason may pass."""
+    topic = event_topic("TwinRegistry", "Rejected")
+    return [VersionId(log.topics[1]) for log in receipt.logs if log.topics[0] == topic]
 
 
 def _in_order(entries: Sequence[Entry], batch: Sequence[VersionId]) -> list[Entry]:

@@ -127,6 +127,14 @@ class Pool:
         """Pending entries in order of arrival, from past the sequence number `after`."""
         return self.listed(PoolState.PENDING, limit=limit, after=after)
 
+    def pending_places(self) -> list[tuple[int, VersionId]]:
+        """Sequence number and version of every pending entry in order of arrival, without its body."""
+        query = select(submissions.c.sequence, submissions.c.version_id)
+        query = query.where(submissions.c.state == PoolState.PENDING).order_by(submissions.c.sequence)
+        with reading(self._engine) as connection:
+            rows = connection.execute(query).all()
+        return [(row.sequence, VersionId(parse_hex32(row.version_id))) for row in rows]
+
     def listed(
         self, state: PoolState | None, *, limit: int, after: int = 0, submitter: Address | None = None
     ) -> list[Entry]:

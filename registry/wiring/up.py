@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
-from miners.node import LocalSource, MinerNode
+from miners.node import LocalSource, MinerNode, StorePeer
 from registry.chain.deployment import Deployment, contracts_json
 from registry.config import Home, Settings, is_loopback
 from registry.core.ids import hex32
@@ -111,10 +111,13 @@ def write_trust(home: Home, deployment: Deployment, gateway: Gateway) -> None:
 
 def _start_miners(home: Home, gateway: Gateway, keys: Keys, stack: ExitStack) -> None:
     stop = threading.Event()
-    for number, signer in enumerate(keys.miners, 1):
-        store = EmbeddedStore(home.miner_store(number))
+    stores = [EmbeddedStore(home.miner_store(number)) for number in range(1, len(keys.miners) + 1)]
+    for store in stores:
         stack.callback(store.close)
-        node = MinerNode(gateway.contracts, signer, store, LocalSource(gateway.pool, gateway.store))
+    peers = {key.address: StorePeer(store) for key, store in zip(keys.miners, stores, strict=True)}
+    for number, (signer, store) in enumerate(zip(keys.miners, stores, strict=True), 1):
+        source = LocalSource(gateway.pool, gateway.store)
+        node = MinerNode(gateway.contracts, signer, store, source, peers=peers)
         thread = threading.Thread(target=node.run, args=(stop,), name=f"miner-{number}", daemon=True)
         thread.start()
         stack.callback(thread.join, 30)

@@ -2,7 +2,7 @@
 
 Class H before L, head of line within a namespace (mechanisms.md 2.4: first-fit packing would overstate the
 tax). Within a class the namespace that had the fewest bytes since it began to wait goes first, so who floods
-a class waits behind himself (docs/decisions/0010). How many wait does not depend on that order, and with it
+a class waits behind himself (docs/decisions/0007). How many wait does not depend on that order, and with it
 neither the tax. An item that is not eligible waits aside and blocks nobody (protocol.md 3).
 """
 

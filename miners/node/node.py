@@ -16,10 +16,10 @@ from miners.selection import Item, Selection, Shares, select
 from miners.turns import Turns
 from registry.chain.base import Receipt
 from registry.chain.events import event_topic
-from registry.chain.gateway import Contracts
+from registry.chain.gateway import Account, Contracts
 from registry.chain.seal import encode_seal, item_size
 from registry.chain.sender import Sender
-from registry.core.ids import Address, FeeClass, Status, VersionId
+from registry.core.ids import Address, FeeClass, Role, Status, VersionId
 from registry.core.signing import Signer
 from registry.errors import RegistryError, Rejected
 from registry.pool import Entry
@@ -30,6 +30,7 @@ _PENDING = 2_000
 _GAS_PER_ITEM = 160_000
 _GAS_BASE = 500_000
 _ASIDE_SLOTS = 8
+MAX_WINDOW_S = 86_400
 _NO_PEERS: Mapping[Address, Peer] = MappingProxyType({})
 
 
@@ -51,7 +52,7 @@ class MinerNode:
         self._source = source
         self._poll_s = poll_s
         self.store = store
-        self._holdings = Holdings(store, source)
+        self._holdings = Holdings(store, source, contracts.domain)
         self._sight = Sight(contracts)
         self._shares = Shares()
         self._backlog = Backlog()
@@ -86,7 +87,7 @@ class MinerNode:
         pending = self._source.pending(_PENDING)
         self._look(pending)
         entries = [entry for entry in pending if self._is_due(entry, now, slot)]
-        self._holdings.want([entry.submission.version for entry in entries])
+        self._holdings.want(entries)
         self._holdings.forget({entry.version_id for entry in entries})
         selection = self._select(entries)
         self._backlog.see(slot, _classes(entries, selection), self._sealed)
@@ -124,9 +125,14 @@ class MinerNode:
     def _is_due(self, entry: Entry, now: int, slot: int) -> bool:
         if entry.version_id in self._sealed or self._aside.get(entry.version_id, slot) > slot:
             return False
-        if entry.submission.version.size > self._contracts.params().max_item_bytes:
-            return False  # the contract would never take it
-        return entry.submission.deadline >= now >= entry.submission.issued_at
+        terms = entry.submission
+        cancelled = self._sight.cancelled_at(entry.version_id)
+        if cancelled is not None and terms.issued_at <= cancelled:
+            return False
+        # What the contract would never take is not even fetched.
+        is_takeable = 0 < terms.version.size <= self._contracts.params().max_item_bytes
+        is_takeable = is_takeable and terms.deadline <= terms.issued_at + MAX_WINDOW_S
+        return is_takeable and terms.deadline >= now >= terms.issued_at
 
     def _select(self, entries: Sequence[Entry]) -> Selection:
         if not entries:
@@ -134,12 +140,13 @@ class MinerNode:
         menu = self._contracts.menu()
         submitters = {entry.submission.version.submitter for entry in entries}
         parents = {parent for entry in entries for parent in entry.submission.version.parents}
-        items = [self._item(entry) for entry in entries]
+        accounts = {address: self._contracts.account(address) for address in submitters}
+        items = [self._item(entry) for entry in entries if _may_submit(entry, accounts)]
         self._shares.wait({item.share for item in items if item.is_held})
         return select(
             items,
             prices={fee_class: menu.price(fee_class) for fee_class in FeeClass},
-            escrow={address: self._contracts.account(address).balance for address in submitters},
+            escrow={address: account.balance for address, account in accounts.items()},
             sealed=[parent for parent in parents if self._is_sealed(parent)],
             budget=self._contracts.budget(),
             served=self._shares.served,
@@ -155,7 +162,7 @@ class MinerNode:
             size=version.size,
             parents=version.parents,
             calldata=item_size(len(version.parents)),
-            is_held=self._holdings.is_held(entry.version_id),
+            is_held=self._holdings.is_held(entry),
             namespace_id=version.namespace_id,
         )
 
@@ -188,6 +195,12 @@ class MinerNode:
         self._aside.update((version_id, slot + _ASIDE_SLOTS) for version_id in refused)
         _log.info("sealed %d items in block %d", len(batch) - len(refused), receipt.block_number)
         return len(batch) - len(refused)
+
+
+def _may_submit(entry: Entry, accounts: Mapping[Address, Account]) -> bool:
+    version = entry.submission.version
+    account = accounts[version.submitter]
+    return Role.SUBMITTER in account.roles and account.namespace_id == version.namespace_id
 
 
 def _classes(entries: Sequence[Entry], selection: Selection) -> dict[VersionId, FeeClass]:

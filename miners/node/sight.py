@@ -39,6 +39,7 @@ class _Seen:
     sealed: list[Sealed] = field(default_factory=list)
     rosters: list[tuple[int, frozenset[Address]]] = field(default_factory=list)
     worked: set[int] = field(default_factory=set)
+    cancelled: dict[VersionId, int] = field(default_factory=dict)
     spent: dict[Address, set[int]] = field(default_factory=lambda: defaultdict(set))
 
 
@@ -77,6 +78,10 @@ class Sight:
             self._read(self._past, last, self._old)
             self._past = last + 1
         return self._past >= self._first
+
+    def cancelled_at(self, version_id: VersionId) -> int | None:
+        """When a version's submitter cancelled it; only what was issued later may be sealed."""
+        return self._new.cancelled.get(version_id, self._old.cancelled.get(version_id))
 
     def kept_by(self, miner: Address, *, after: int, through: int) -> list[Sealed]:
         """What a miner must hold of epochs past `after` up to `through`: sealed since it was enrolled."""
@@ -128,13 +133,15 @@ class Sight:
                 seen.worked.add(seen.sealed[-1].epoch)
             elif name is not None:
                 args = decode_log(_REGISTRY, log).args
-                if name == "RosterChanged":
+                if name == "VersionCancelled":
+                    seen.cancelled[VersionId(args["versionId"])] = args["time"]
+                elif name == "RosterChanged":
                     seen.rosters.append((args["epoch"], frozenset(args["miners"])))
                 else:
                     seen.spent[args["miner"]].add(args["epoch"])
 
 
-_READ = ("Registered", "RosterChanged", "CreditCollected", "CreditForfeited")
+_READ = ("Registered", "VersionCancelled", "RosterChanged", "CreditCollected", "CreditForfeited")
 
 
 def _sealed(log: Log) -> Sealed:

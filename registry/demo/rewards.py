@@ -5,7 +5,7 @@ the money it can pay, devices bid or choose, each round is measured by three val
 aggregator, and every device verifies and claims its own payout.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -15,7 +15,7 @@ from rich.console import Console
 
 from registry.core.ids import keccak
 from registry.core.signing import KeySigner, Signer
-from registry.demo.economy import MECHANISMS, Auctioned, Offered, PostedRate, costs_of, employ
+from registry.demo.economy import MECHANISMS, Auctioned, Offered, PostedRate, costs_of, employ, to_wei_up
 from registry.demo.federated import (
     Cohort,
     Schedule,
@@ -61,14 +61,16 @@ def run_rewards(
     console.print("admitting a sponsor's aggregator, three validators and the devices")
     people, cohort = _admit(sponsor, client_as, cohort_of(cell, tracks, schedule.uplink), options.seed)
     try:
-        hiring = MECHANISMS[mechanism](costs_of(cohort, schedule.uplink))
+        costs = costs_of(cohort, schedule.uplink)
+        hiring = MECHANISMS[mechanism](costs)
         privacy = privacy_named(options.privacy, schedule)
-        job = Job(cell, tracks, cohort, hiring, schedule, privacy, channel_model)
+        job = Job(cell, tracks, cohort, costs, hiring, schedule, privacy, channel_model)
         task = _open(people, job)
         console.print(f"task {task.task} is open by {mechanism} and holds {task.escrow} wei")
         job = _agree(people, job, task)
-        training = train(people, job, task, options.seed, console)
-        paid = _collect(people, job, task)
+        rewarded = train(people, job, task, options.seed, console)
+        training = rewarded.training
+        paid = _collect(people, job, task, rewarded.efforts)
         receipt = _register(people.sponsor, job, task, training, options)
         cost = _price_privacy(job, options)
         after = people.sponsor.tasks.show(task.task)
@@ -173,26 +175,29 @@ def _agree(people: People, job: Job, task: TaskBody) -> Job:
         wait_past(task.bids_until)
         people.everywhere(lambda c: c.tasks.reveal(number, bids[str(c.address)]), everyone)
     wait_past(task.reveals_until)
+    if isinstance(terms, PostedRate):
+        return job
     return replace(job, cohort=employ(job.cohort, job.hiring))
 
 
-def _collect(people: People, job: Job, task: TaskBody) -> tuple[Paid, ...]:
+def _collect(
+    people: People, job: Job, task: TaskBody, efforts: Mapping[str, Sequence[int]]
+) -> tuple[Paid, ...]:
     """Every device asks what it is owed and why, checks the proof, and claims it."""
     progress = people.sponsor.tasks.show(task.task).progress
     wait_past(max((r.claimable_at or 0 for r in progress), default=0))
-    hired = {h.device: h for h in job.hiring.hired}
+    costs = {own.device: own for own in job.costs}
     rows = []
     for number, (address, client) in enumerate(people.devices.items()):
-        owed = client.tasks.owed(task.task)
-        verified = [verify_owed(item) for item in owed]
+        verified = [verify_owed(item) for item in client.tasks.owed(task.task)]
         client.tasks.claim(task.task)
         rows.append(
             Paid(
                 device=f"device {number}",
                 address=address,
-                steps=hired[address].local_steps if address in hired else 0,
+                steps=tuple(efforts[address]),
                 rounds=sum(v.amount > 0 for v in verified),
-                cost=hired[address].cost * len(owed) if address in hired else 0,
+                cost=sum(to_wei_up(costs[address].of(steps)) for steps in efforts[address]),
                 paid=sum(v.amount for v in verified),
             )
         )

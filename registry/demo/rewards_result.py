@@ -13,11 +13,11 @@ from registry.demo.privacy import Privacy, PrivacyCost
 
 @dataclass(frozen=True, slots=True)
 class Paid:
-    """One device: its effort in a round, the rounds it was paid for, its cost and its payouts in wei."""
+    """One device: its local steps round by round, the rounds it was paid for, its cost and payouts in wei."""
 
     device: str
     address: str
-    steps: int
+    steps: tuple[int, ...]
     rounds: int
     cost: int
     paid: int
@@ -68,7 +68,7 @@ def print_rewards(result: RewardsResult, console: Console) -> None:
     for heading in ("device", "local steps", "rounds paid", "cost (wei)", "paid (wei)", "gain (wei)"):
         table.add_column(heading, justify="right", overflow="fold")
     for row in result.paid:
-        steps = str(row.steps) if row.steps else "declined"
+        steps = " ".join(map(str, row.steps)) or "declined"
         figures = (str(row.rounds), str(row.cost), str(row.paid), f"{row.paid - row.cost:+d}")
         table.add_row(row.device, steps, *figures)
     console.print(table)

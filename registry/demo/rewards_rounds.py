@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from rich.console import Console
 
-from registry.demo.economy import Hiring
+from incentives.stackelberg import pay, theta_ppm
+from registry.demo.economy import MOST_STEPS, Costs, Hiring, PostedRate, to_wei_up
 from registry.demo.federated import (
     Cohort,
+    Device,
     Participation,
     Round,
     Schedule,
@@ -20,6 +22,7 @@ from registry.demo.federated import (
     average,
     plain_slope,
     run_round,
+    train_locally,
     update_digest,
 )
 from registry.demo.learner import Twin, draw_twin, error_db
@@ -61,81 +64,128 @@ class Job:
     cell: Cell
     tracks: tuple[Track, ...]
     cohort: Cohort
+    costs: tuple[Costs, ...]
     hiring: Hiring
     schedule: Schedule
     privacy: Privacy | None
     channel_model: str
 
 
-def train(people: People, job: Job, task: TaskBody, seed: int, console: Console) -> Training:
+@dataclass(frozen=True, slots=True, eq=False)
+class Rewarded:
+    """A training with the local steps that each device chose, round by round."""
+
+    training: Training
+    efforts: Mapping[str, Sequence[int]]
+
+
+def train(people: People, job: Job, task: TaskBody, seed: int, console: Console) -> Rewarded:
     """The rewarded rounds: only what the settlement counts enters the twin."""
     rng = np.random.default_rng([seed, *job.cell.name.encode()])
     twin = draw_twin(np.random.default_rng([seed, 1]))
-    held_out = job.cohort.held_out
-    rounds = [Round(0, error_db(twin, held_out), 0.0, 0, ())]
+    rounds = [Round(0, error_db(twin, job.cohort.held_out), 0.0, 0, ())]
     given: dict[str, Participation] = {}
+    efforts: dict[str, list[int]] = {address: [] for address in people.devices}
     for number in range(job.schedule.rounds):
-        twin, done = _round(people, job, task, twin, rng, given, number)
-        rounds.append(done)
-        console.print(f"round {number} is settled; the twin errs by {done.error_db:.2f} dB")
-    return Training(twin, tuple(rounds), tuple(given[name] for name in sorted(given)))
-
-
-def _round(
-    people: People,
-    job: Job,
-    task: TaskBody,
-    twin: Twin,
-    rng: np.random.Generator,
-    given: dict[str, Participation],
-    number: int,
-) -> tuple[Twin, Round]:
-    held_out = job.cohort.held_out
-    evaluation = sha256(held_out.inputs.tobytes() + held_out.outputs.tobytes()).digest()
-    people.aggregator.tasks.begin(task.task, number, evaluation)
-    slope = plain_slope if job.privacy is None else noisy_slope(job.privacy)
-    _, done, arrived = run_round(twin, job.cohort, job.schedule, rng, slope, number=number + 1)
-    updates = {device.name: (device, update) for device, update in arrived}
-    for name, (device, update) in updates.items():
-        digest = bytes.fromhex(update_digest(update)[2:])
-        people.devices[name].tasks.contribute(task.task, number, digest, samples=len(device.samples))
-    _measure(people, job, task, twin, {n: u for n, (_, u) in updates.items()}, evaluation, number)
-    people.aggregator.tasks.settle(task.task, number)
-    (payouts,) = people.sponsor.tasks.payouts(task.task, number)
-    counted = [updates[s.device] for s in payouts.screened if s.excluded is None]
-    if counted:
-        mean = average([u for _, u in counted], [len(d.samples) for d, _ in counted])
-        twin = Twin(twin.sizes, twin.theta + mean)
-    for device, update in counted:
-        before = given[device.name].rounds if device.name in given else 0
-        given[device.name] = Participation(
-            device.name, len(device.samples), before + 1, update_digest(update)
+        cohort = willing(job, twin, rng)
+        for device in cohort.devices:
+            efforts[device.name].append(device.local_steps)
+        people.aggregator.tasks.begin(task.task, number, evaluation_of(job.cohort))
+        slope = plain_slope if job.privacy is None else noisy_slope(job.privacy)
+        _, done, arrived = run_round(twin, cohort, job.schedule, rng, slope, number=number + 1)
+        counted = _settled(people, task.task, number, Sent(twin, evaluation_of(job.cohort), tuple(arrived)))
+        if counted:
+            mean = average([u for _, u in counted], [len(d.samples) for d, _ in counted])
+            twin = Twin(twin.sizes, twin.theta + mean)
+        for device, update in counted:
+            before = given[device.name].rounds if device.name in given else 0
+            digest = update_digest(update)
+            given[device.name] = Participation(device.name, len(device.samples), before + 1, digest)
+        rounds.append(replace(done, error_db=error_db(twin, job.cohort.held_out)))
+        console.print(
+            f"round {number}: {len(counted)} of {len(cohort.devices)} updates counted and settled; the twin "
+            f"errs by {rounds[-1].error_db:.2f} dB"
         )
-    return twin, replace(done, error_db=error_db(twin, held_out))
+    return Rewarded(Training(twin, tuple(rounds), tuple(given[name] for name in sorted(given))), efforts)
 
 
-def _measure(
-    people: People,
-    job: Job,
-    task: TaskBody,
-    twin: Twin,
-    updates: Mapping[str, Floats],
-    evaluation: bytes,
-    number: int,
-) -> None:
-    held_out = job.cohort.held_out
-    before = int(error_db(twin, held_out) * MICRO)
-    entries = people.aggregator.tasks.countersign(task.task, number)
+def willing(job: Job, twin: Twin, rng: np.random.Generator) -> Cohort:
+    """Who trains this round and how much.
+
+    Under a posted rate each device takes the number of steps that its own learning curve and costs make
+    best, and stays away when none pays. A bid or a chosen item was agreed before: it is kept.
+    """
+    terms = job.hiring.terms
+    if not isinstance(terms, PostedRate):
+        return job.cohort
+    costs = {own.device: own for own in job.costs}
+    best = [
+        (device, _best_steps(device, costs[device.name], terms.rate, twin, job.schedule, rng))
+        for device in job.cohort.devices
+    ]
+    return Cohort(
+        tuple(replace(device, local_steps=steps) for device, steps in best if steps), job.cohort.held_out
+    )
+
+
+def _best_steps(
+    device: Device, costs: Costs, rate: int, twin: Twin, schedule: Schedule, rng: np.random.Generator
+) -> int:
+    def gain(steps: int) -> float:
+        update = train_locally(twin, replace(device, local_steps=steps), schedule, plain_slope, rng)
+        before, after = losses(twin, update, device)
+        return pay(rate, theta_ppm(loss_before=before, loss_after=after)) - to_wei_up(costs.of(steps))
+
+    best = max(range(1, MOST_STEPS + 1), key=gain)
+    return best if gain(best) > 0 else 0
+
+
+def losses(twin: Twin, update: Floats, device: Device) -> tuple[int, int]:
+    """Mean squared error on the device's part of the evaluation set, before and after, in micro-units."""
+    after = Twin(twin.sizes, twin.theta + update)
+    before_db, after_db = error_db(twin, device.samples), error_db(after, device.samples)
+    return int(before_db**2 * MICRO), int(after_db**2 * MICRO)
+
+
+def evaluation_of(cohort: Cohort) -> bytes:
+    """The digest of the evaluation set: each device's rows, on which its local accuracy is measured."""
+    running = sha256()
+    for device in cohort.devices:
+        running.update(device.samples.inputs.tobytes() + device.samples.outputs.tobytes())
+    return running.digest()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sent:
+    """What arrived in a round: the twin it started from, the evaluation set's digest, the updates."""
+
+    twin: Twin
+    evaluation: bytes
+    updates: tuple[tuple[Device, Floats], ...]
+
+
+def _settled(people: People, task: int, number: int, sent: Sent) -> list[tuple[Device, Floats]]:
+    """Contribute, countersign, measure, settle; answers the updates that counted."""
+    by_name = {device.name: (device, update) for device, update in sent.updates}
+    for name, (device, update) in by_name.items():
+        digest = bytes.fromhex(update_digest(update)[2:])
+        people.devices[name].tasks.contribute(task, number, digest, samples=len(device.samples))
+    entries = people.aggregator.tasks.countersign(task, number)
 
     def judge(validator: "Client") -> None:
         for entry in entries:
-            update = updates[entry.contribution.device]
-            after = int(error_db(Twin(twin.sizes, twin.theta + update), held_out) * MICRO)
+            device, update = by_name[entry.contribution.device]
             validator.tasks.measure(
-                entry, evaluation=evaluation, losses=(before, after), update=update.astype(np.float32)
+                entry,
+                evaluation=sent.evaluation,
+                losses=losses(sent.twin, update, device),
+                update=update.astype(np.float32),
             )
 
     people.everywhere(judge, people.validators)
+    people.aggregator.tasks.settle(task, number)
+    (payouts,) = people.sponsor.tasks.payouts(task, number)
+    return [by_name[s.device] for s in payouts.screened if s.excluded is None]
 
 
 def wait_past(moment: int) -> None:

@@ -217,6 +217,9 @@ class Miner:
     ] = None
     password_file: Annotated[Path | None, About("file with its passphrase")] = None
     gateways: Annotated[tuple[str, ...], About("addresses of the gateways whose pools are served")] = ()
+    peers: Annotated[
+        tuple[str, ...], About("other miners as ADDRESS=URL, whose content this one audits")
+    ] = ()
     host: Annotated[str, About("address on which /ipfs/{cid} is served")] = "127.0.0.1"
     port: Annotated[int, About("its port; 0 takes a free one", low=0, high=65_535)] = 0
     pin_timeout_s: Annotated[

@@ -11,11 +11,20 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import FrameType
 
-from miners.node import ContentServer, HttpSource, LocalSource, MinerNode, Source, Sources
+from miners.node import (
+    ContentServer,
+    HttpPeer,
+    HttpSource,
+    LocalSource,
+    MinerNode,
+    Peer,
+    Source,
+    Sources,
+)
 from registry.chain.deployment import verify_deployment
 from registry.chain.gateway import Contracts
 from registry.config import EmbeddedChain, Home, Settings
-from registry.core.ids import Role
+from registry.core.ids import Address, Role, to_address
 from registry.core.signing import Signer
 from registry.errors import Malformed
 from registry.pool import Pool
@@ -60,7 +69,15 @@ def _mining(home: Home, settings: Settings, keystore: Path, announce: Announce) 
         announce(f"mining as {signer.address}, serving {place}/ipfs")
         if not contracts.account(signer.address).roles & Role.MINER:
             announce(f"{signer.address} is no miner yet: a council member runs: {_admission(signer)}")
-        yield MinerNode(contracts, signer, store, source, poll_s=settings.miner.poll_s)
+        peers = dict(map(_peer, settings.miner.peers))
+        yield MinerNode(contracts, signer, store, source, peers=peers, poll_s=settings.miner.poll_s)
+
+
+def _peer(text: str) -> tuple[Address, Peer]:
+    address, equals, url = text.partition("=")
+    if not equals or not url.startswith(("http://", "https://")):
+        raise Malformed(f"miner.peers has {text!r}, which is not of the form ADDRESS=URL")
+    return to_address(address.strip()), HttpPeer(url)
 
 
 def _source(home: Home, settings: Settings, contracts: Contracts, signer: Signer, stack: ExitStack) -> Source:

@@ -36,7 +36,7 @@ def ask(url: str, method: str, target: str, body: bytes = b"", **headers: str) -
         raw = response.read()
         kind = response.getheader("content-type") or ""
         return Answer(
-            response.status, dict(response.getheaders()), json.loads(raw) if "json" in kind else raw
+            response.status, dict(response.getheaders()), json.loads(raw) if "json" in kind and raw else raw
         )
     finally:
         connection.close()

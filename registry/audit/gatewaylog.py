@@ -5,7 +5,7 @@ again. Each call returns once the entry is on disk, with the promise that goes o
 last byte. Network address, cell and device are commitments; the openings go into a store beside the log.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -63,6 +63,33 @@ class Caller:
 
 
 @dataclass(frozen=True, slots=True)
+class Happening:
+    """What is to be written: its kind, who caused it, what it is about."""
+
+    kind: str
+    caller: Caller
+    model: str | None
+    version: str | None
+    details: Mapping[str, Json]
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """One submission that is taken into the pool."""
+
+    caller: Caller
+    model: str
+    version: str
+    size: int
+    fee_class: int
+
+    def happening(self) -> Happening:
+        """Its entry."""
+        details: dict[str, Json] = {"size": self.size, "fee_class": self.fee_class}
+        return Happening("submission_accepted", self.caller, self.model, self.version, details)
+
+
+@dataclass(frozen=True, slots=True)
 class Kept:
     """An entry that is on disk, and the gateway's word for it."""
 
@@ -111,30 +138,28 @@ class GatewayLog:
         details: Mapping[str, Json] | None = None,
     ) -> Kept:
         """Append one entry of a kind of this log, durable when it returns, with its promise."""
-        if kind not in GATEWAY_KINDS:
-            raise ValueError(f"the gateway log has no kind {kind}")
-        time = self._time()
-        hidden = self._hide(caller or Caller(), time)
-        self.openings.add(hidden)
-        who = caller or Caller()
-        entry = LogEntry(
-            kind=kind,
-            time=time,
-            actor=who.actor,
-            claimed=who.claimed and who.claimed[:128],
-            model=model,
-            version=version,
-            cell=CellClaim(who.observed_cell, "observed") if who.observed_cell else None,
-            commitments=MappingProxyType({opening.field: opening.commitment for opening in hidden}),
-            details=details or {},
-        )
-        kept = self._keep(entry)
-        self.openings.locate(entry.commitments.values(), kept.record.index)
+        (kept,) = self.write_all([Happening(kind, caller or Caller(), model, version, details or {})])
         return kept
 
-    def _keep(self, entry: LogEntry) -> Kept:
-        record = self.log.append([entry])[0]
-        return Kept(record, self.log.promise(record, merge_delay_s=self._merge_delay_s))
+    def write_all(self, happenings: Sequence[Happening]) -> list[Kept]:
+        """Append entries in this order, all durable when it returns, each with its promise."""
+        for happening in happenings:
+            if happening.kind not in GATEWAY_KINDS:
+                raise ValueError(f"the gateway log has no kind {happening.kind}")
+        time = self._time()
+        hidden = [self._hide(happening.caller, time) for happening in happenings]
+        self.openings.add(opening for openings in hidden for opening in openings)
+        entries = [_entry(one, time, openings) for one, openings in zip(happenings, hidden, strict=True)]
+        kept = self._keep(entries)
+        for entry, one in zip(entries, kept, strict=True):
+            self.openings.locate(entry.commitments.values(), one.record.index)
+        return kept
+
+    def _keep(self, entries: Sequence[LogEntry]) -> list[Kept]:
+        return [
+            Kept(record, self.log.promise(record, merge_delay_s=self._merge_delay_s))
+            for record in self.log.append(entries)
+        ]
 
     def _time(self) -> int:
         """Now, but never before the newest entry: a log read by time must stay in order."""
@@ -143,7 +168,7 @@ class GatewayLog:
             behind, self._newest = self._newest - now, self._newest
             if behind > 1:
                 details: dict[str, Json] = {"seconds": behind, "said": now}
-                self._keep(LogEntry("clock_stepped_back", self._newest, details=details))
+                self._keep([LogEntry("clock_stepped_back", self._newest, details=details)])
             return self._newest
         self._newest = now
         return now
@@ -172,10 +197,9 @@ class GatewayLog:
         details: dict[str, Json] = {"code": code, "method": method[:16], "target": target[:512]}
         return self.write("refusal", caller, version=version, details=details)
 
-    def accepted(self, caller: Caller, *, model: str, version: str, size: int, fee_class: int) -> Kept:
-        """A submission that was taken into the pool."""
-        details: dict[str, Json] = {"size": size, "fee_class": fee_class}
-        return self.write("submission_accepted", caller, model=model, version=version, details=details)
+    def accepted(self, submissions: Sequence[Accepted]) -> list[Kept]:
+        """Submissions that were taken into the pool, in one write."""
+        return self.write_all([submission.happening() for submission in submissions])
 
     def relayed(self, caller: Caller, *, tx_hash: str, route: str) -> Kept:
         """A member's own transaction that was passed on."""
@@ -206,3 +230,18 @@ class GatewayLog:
         count = self.openings.delete_before(time)
         self.write("openings_deleted", details={"before": time, "count": count, "reason": reason[:512]})
         return count
+
+
+def _entry(happening: Happening, time: int, hidden: Sequence[Opening]) -> LogEntry:
+    who = happening.caller
+    return LogEntry(
+        kind=happening.kind,
+        time=time,
+        actor=who.actor,
+        claimed=who.claimed and who.claimed[:128],
+        model=happening.model,
+        version=happening.version,
+        cell=CellClaim(who.observed_cell, "observed") if who.observed_cell else None,
+        commitments=MappingProxyType({opening.field: opening.commitment for opening in hidden}),
+        details=happening.details,
+    )

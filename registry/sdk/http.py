@@ -89,6 +89,8 @@ class Http:
 
     def upload(self, path: str, pieces: Iterable[bytes], *, size: int, kind: str = OCTETS) -> Any:
         """PUT a stream of known length; sent once, because a stream cannot be rewound."""
+        # On a kept connection it could find out too late that the gateway had closed it.
+        self._drop()
         headers = {"content-length": str(size), "content-type": kind}
         with self._exchange("PUT", path, pieces, headers) as response:
             return _answer(response)

@@ -77,9 +77,19 @@ class Submitter:
 
     def prepare(self, work: Work) -> Prepared:
         """Hash, build, price and sign; nothing is sent."""
+        (prepared,) = self.prepare_many([work])
+        return prepared
+
+    def prepare_many(self, works: Sequence[Work]) -> list[Prepared]:
+        """Prepare each, with the account and the menu asked for once."""
+        account = self._account(self._session.signer())
+        # Who names a price for every item needs no menu.
+        menu = self._http.get("/v1/fees/menu") if any(work.max_price is None for work in works) else {}
+        return [self._prepare(work, account, menu) for work in works]
+
+    def _prepare(self, work: Work, account: AccountBody, menu: Mapping[str, Any]) -> Prepared:
         signer = self._session.signer()
         namespace, name = parse_model(work.model)
-        account = self._account(signer)
         if account.namespace != namespace:
             raise NotAuthorized(
                 f"{signer.address} is of namespace {account.namespace or 'none'}, not of {namespace}",
@@ -101,7 +111,7 @@ class Submitter:
             salt=work.salt or NO_SALT,
             submitter=signer.address,
         )
-        submission = self._terms(version, work, account)
+        submission = self._terms(version, work, account, menu)
         signature = signer.sign_hash(submission_digest(self._session.domain(), submission))
         signed = SignedSubmission(submission=submission_body(submission), signature="0x" + signature.hex())
         return Prepared(signed, manifest, files, hex32(version.id))
@@ -157,14 +167,16 @@ class Submitter:
     def _account(self, signer: Signer) -> AccountBody:
         return parse_body(AccountBody, self._http.get(f"/v1/accounts/{signer.address}"))
 
-    def _terms(self, version: Version, work: Work, account: AccountBody) -> Submission:
+    def _terms(
+        self, version: Version, work: Work, account: AccountBody, menu: Mapping[str, Any]
+    ) -> Submission:
         if work.fee not in CLASSES:
             raise Malformed(f"the fee class is {work.fee!r}, not standard or priority")
         issued_at = max(int(time.time()), account.chain_time)
         price = work.max_price
         if price is None:
             # A menu can rise between the quote and the seal; half of it on top covers an ordinary epoch.
-            price = -(-int(self._http.get("/v1/fees/menu")[work.fee]["price"]) * 3 // 2)
+            price = -(-int(menu[work.fee]["price"]) * 3 // 2)
         return Submission(
             version=version,
             fee_class=CLASSES[work.fee],

@@ -1,8 +1,9 @@
 """What this gateway writes down about itself: acceptances, retrievals, refusals, each with its promise."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from registry.audit.gatewaylog import Caller, GatewayLog
+from registry.audit.gatewaylog import Accepted, Caller, GatewayLog
 from registry.core.ids import Address, hex32
 from registry.core.manifest import FileEntry
 from registry.core.promise import Promise
@@ -28,17 +29,10 @@ class Journal:
     def __init__(self, log: GatewayLog) -> None:
         self.log = log
 
-    def accepted(self, submission: Submission, model: str, network: str) -> PromiseBody:
-        """A submission was taken; its signature verified, so it names its actor."""
-        version = submission.version
-        kept = self.log.accepted(
-            Caller(actor=version.submitter, address=network or None),
-            model=model,
-            version=hex32(version.id),
-            size=version.size,
-            fee_class=int(submission.fee_class),
-        )
-        return promise_body(kept.promise)
+    def accepted(self, taken: Sequence[tuple[Submission, str]], network: str) -> list[PromiseBody]:
+        """Submissions to models were taken; their signatures verified, so each names its actor."""
+        kept = self.log.accepted([_accepted(submission, model, network) for submission, model in taken])
+        return [promise_body(one.promise) for one in kept]
 
     def retrieved(self, row: VersionRow, file: FileEntry, asker: Asker) -> PromiseBody:
         """A file of a version is about to be served."""
@@ -60,6 +54,12 @@ class Journal:
 def promise_body(promise: Promise) -> PromiseBody:
     """A promise as it goes over the wire."""
     return PromiseBody.model_validate(promise.to_json())
+
+
+def _accepted(submission: Submission, model: str, network: str) -> Accepted:
+    version = submission.version
+    caller = Caller(actor=version.submitter, address=network or None)
+    return Accepted(caller, model, hex32(version.id), version.size, int(submission.fee_class))
 
 
 def _caller(asker: Asker) -> Caller:

@@ -3,7 +3,7 @@
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from registry.chain.gateway import Contracts
 from registry.core.admission import Admission, AdmissionLimits, decide_admission
@@ -27,7 +27,7 @@ from registry.wire import (
     submission_of,
 )
 
-Promiser = Callable[[Submission, str, str], PromiseBody]
+Promiser = Callable[[Sequence[tuple[Submission, str]], str], list[PromiseBody]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,12 +78,22 @@ class Submissions:
             facts = self._facts.batch()
             for item in items:
                 try:
-                    results.append(self._consider(item, facts, taken, network))
+                    results.append(self._consider(item, facts, taken))
                 except RegistryError as e:
                     results.append(e)
-            if taken:
-                self._pool.add(list(taken.values()))
-        return results
+            promised = self._take(taken, network)
+        return [_with_promise(result, promised) for result in results]
+
+    def _take(self, taken: dict[VersionId, Entry], network: str) -> dict[str, PromiseBody]:
+        """Log and keep what was decided: one durable write each, however many there are."""
+        if not taken:
+            return {}
+        entries = list(taken.values())
+        promises = self._promise([(entry.submission, entry.model) for entry in entries], network)
+        self._pool.add(
+            [replace(entry, promise=promise) for entry, promise in zip(entries, promises, strict=True)]
+        )
+        return dict(zip(map(hex32, taken), promises, strict=True))
 
     def status(self, version_id: VersionId, wait_s: int = 0) -> SubmissionStatus:
         """Where a submission stands; waits up to `wait_s` seconds for its seal."""
@@ -129,7 +139,7 @@ class Submissions:
         return self._pool.expire(self._contracts.link.head().time)
 
     def _consider(
-        self, item: SignedSubmission, facts: BatchFacts, taken: dict[VersionId, Entry], network: str
+        self, item: SignedSubmission, facts: BatchFacts, taken: dict[VersionId, Entry]
     ) -> SubmissionAnswer:
         submission = submission_of(item.submission)
         signature = signature_of(item.signature)
@@ -144,17 +154,14 @@ class Submissions:
             entry = taken.get(version_id) or self._pool.get(version_id)
             return _answer(version_id, quote, entry.promise if entry else None)
         facts.keep(submission, held.manifest)
-        promise = self._promise(submission, held.manifest.model, network)
-        entry = Entry(
+        taken[version_id] = Entry(
             submission=submission,
             signature=signature,
             model=held.manifest.model,
             reserved=submission.reserve,
             received=int(time.time()),
-            promise=promise,
         )
-        taken[version_id] = entry
-        return _answer(version_id, quote, promise)
+        return _answer(version_id, quote, None)
 
     def _status(self, version_id: VersionId) -> SubmissionStatus:
         row = self._index.version(version_id)
@@ -199,6 +206,14 @@ class Submissions:
 
 def _answer(version_id: VersionId, quote: QuoteBody, promise: PromiseBody | None) -> SubmissionAnswer:
     return SubmissionAnswer(version_id=hex32(version_id), state="pending", quote=quote, promise=promise)
+
+
+def _with_promise(
+    result: SubmissionAnswer | RegistryError, promised: dict[str, PromiseBody]
+) -> SubmissionAnswer | RegistryError:
+    if isinstance(result, RegistryError) or result.version_id not in promised:
+        return result
+    return result.model_copy(update={"promise": promised[result.version_id]})
 
 
 def _pool_state(state: str | None) -> PoolState | None:

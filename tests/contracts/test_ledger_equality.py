@@ -1,5 +1,6 @@
 """Random histories: the contract and incentives/ledger.py hold the same wei after every close and page."""
 
+import os
 import random
 
 import pytest
@@ -10,6 +11,10 @@ from incentives.ledger import DelayCosts, Ledger, Pending, Rules
 from registry.core.ids import Role
 
 MONEY = 10**9
+
+# scripts/soak runs many more, from other seeds.
+FIRST = int(os.environ.get("TWINLEDGER_TEST_SEED", "0"))
+HISTORIES = int(os.environ.get("TWINLEDGER_TEST_HISTORIES", "6"))
 
 
 class Twins:
@@ -141,7 +146,7 @@ class Twins:
         return self.world.balance(who) + earned
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", range(FIRST, FIRST + HISTORIES))
 def test_contract_and_reference_agree_to_the_wei(seed):
     chance = random.Random(seed)
     twins = Twins(chance)

@@ -24,6 +24,7 @@ from registry.sdk import Client
 from registry.sdk.submitting import Work
 
 KILLS = int(os.environ.get("TWINLEDGER_TEST_KILLS", "20"))
+SEED = int(os.environ.get("TWINLEDGER_TEST_SEED", "9"))
 COMMAND = (sys.executable, "-m", "registry.cli")
 
 
@@ -90,7 +91,7 @@ def wait_for_all(client: Client, version_ids: set[str]) -> None:
 
 
 def test_nothing_acknowledged_is_lost_by_kill_9(installation: Installation) -> None:
-    dice = random.Random(9)
+    dice = random.Random(SEED)
     counter = iter(range(1_000_000))
     head = -1
     for _ in range(KILLS):

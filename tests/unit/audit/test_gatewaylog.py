@@ -5,7 +5,7 @@ from contextlib import closing
 
 import pytest
 
-from registry.audit.gatewaylog import GATEWAY_KINDS, Caller, GatewayLog
+from registry.audit.gatewaylog import GATEWAY_KINDS, Accepted, Caller, GatewayLog
 from registry.audit.logdb import LogDatabase
 from registry.audit.openings import OpeningStore
 from registry.audit.query import all_rows, find, hidden_rows
@@ -72,7 +72,7 @@ def test_only_kinds_of_this_log_are_written(gateway) -> None:
 
 def test_every_kind_has_a_writer_and_every_writer_a_kind(gateway) -> None:
     gateway.started(software="twinledger 0", chain_log="1/0x")
-    gateway.accepted(Caller(), model="lab/urban", version=VERSION, size=1, fee_class=0)
+    gateway.accepted([Accepted(Caller(), model="lab/urban", version=VERSION, size=1, fee_class=0)])
     gateway.relayed(Caller(), tx_hash=VERSION, route="/v1/transactions")
     gateway.refusal(Caller(), code="malformed", method="GET", target="x" * 5000)
     gateway.reorganised(block=1, old_hash=VERSION, new_hash=VERSION)

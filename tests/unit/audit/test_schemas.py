@@ -7,7 +7,7 @@ import pytest
 
 from contracts import NAMES, artifact
 from registry.audit.chainlog import ChainEvent, entry_of
-from registry.audit.gatewaylog import GATEWAY_KINDS, Caller
+from registry.audit.gatewaylog import GATEWAY_KINDS, Accepted, Caller
 from registry.audit.schemas import all_kinds, entry_schema, kinds
 from registry.core.ids import address_of, hex32
 
@@ -47,7 +47,7 @@ def test_what_the_gateway_writes_fits(gateway, member) -> None:
     )
     gateway.started(software="twinledger 0", chain_log="1/0x")
     gateway.retrieval(caller, model="lab/m", version=version, outcome="served", size=1, path="w.npz")
-    gateway.accepted(caller, model="lab/m", version=version, size=1, fee_class=0)
+    gateway.accepted([Accepted(caller, model="lab/m", version=version, size=1, fee_class=0)])
     gateway.relayed(caller, tx_hash=version, route="/v1/transactions")
     gateway.refusal(Caller(claimed="x"), code="malformed", method="GET", target="/")
     gateway.reorganised(block=1, old_hash=version, new_hash=version)

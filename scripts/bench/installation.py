@@ -1,0 +1,142 @@
+"""A whole installation as processes of its own, embedded or on anvil, for what is measured over a socket."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.request import Request, urlopen
+
+from kit import ROOT
+
+from registry.chain.rpc import RpcChain
+from registry.config import Home, load_settings
+from registry.core.signing import KeySigner
+from registry.sdk import Client
+from registry.wiring.consortium import create_consortium, make_keys
+
+# The first account of anvil's well-known mnemonic.
+RICH = KeySigner(bytes.fromhex("ac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80"))
+_PATIENCE_S = 120
+
+
+@dataclass(frozen=True, slots=True)
+class Installation:
+    """Where it lives, where it answers, and the process that serves."""
+
+    home: Home
+    url: str
+    process: int
+
+    def client(self) -> Client:
+        """The development member."""
+        return Client(self.url, "development", home=self.home.root)
+
+    def memory(self) -> int:
+        """Resident bytes of the serving process."""
+        status = Path(f"/proc/{self.process}/status").read_text()
+        found = re.search(r"VmRSS:\s+(\d+) kB", status)
+        return int(found[1]) * 1024 if found else 0
+
+
+@contextmanager
+def installation(folder: Path) -> Iterator[Installation]:
+    """`twinledger up`."""
+    home = Home(folder / "home").make()
+    with _command(["up", "--port", "0"], home.root) as (process, log):
+        yield Installation(home, _said(log, r"is up at (http\S+)"), process)
+
+
+@contextmanager
+def on_anvil(folder: Path, rpc: str, miners: int) -> Iterator[Installation]:
+    """A gateway and its miners, one process each; the consortium is deployed and peopled first."""
+    home = Home(folder / "home").make()
+    _write_settings(home.root, rpc)
+    settings = load_settings(home, {}, folder=home.root).settings
+    link = RpcChain([rpc], confirmations=0)
+    keys = make_keys(home)
+    try:
+        for address in keys.addresses:
+            _make_rich(rpc, address)
+        create_consortium(home, settings, link, keys)
+    finally:
+        link.close()
+    with ExitStack() as stack:
+        serving = stack.enter_context(_command(["serve", "--port", "0"], home.root))
+        url = _said(serving[1], r"serves at (http\S+)")
+        for number in range(1, miners + 1):
+            place = _miner_home(folder, home, number, rpc, url)
+            mining = stack.enter_context(_command(["miner", "run"], place))
+            _said(mining[1], r"mining as (0x\S+)")
+        yield Installation(home, url, serving[0])
+
+
+def ask_node(rpc: str, method: str, *parameters: object) -> object:
+    """One JSON-RPC call."""
+    if not rpc.startswith("http"):
+        raise ValueError(f"{rpc} is no HTTP address")
+    call = {"jsonrpc": "2.0", "id": 1, "method": method, "params": parameters}
+    request = Request(rpc, json.dumps(call).encode(), {"content-type": "application/json"})  # noqa: S310
+    with urlopen(request, timeout=60) as response:  # noqa: S310
+        return json.load(response).get("result")
+
+
+def _make_rich(rpc: str, address: str) -> None:
+    ask_node(rpc, "anvil_setBalance", address, hex(10**27))
+
+
+def _miner_home(folder: Path, home: Home, number: int, rpc: str, url: str) -> Path:
+    place = Home(folder / f"miner-{number}").make()
+    place.deployment.write_bytes(home.deployment.read_bytes())
+    place.keys.mkdir(exist_ok=True)
+    key = place.keys / "miner.json"
+    key.write_bytes((home.keys / f"miner-{number}.json").read_bytes())
+    key.chmod(0o600)
+    _write_settings(place.root, rpc, f'[miner]\ngateways = ["{url}"]\n')
+    return place.root
+
+
+def _write_settings(home: Path, rpc: str, more: str = "") -> None:
+    (home / "twinledger.toml").write_text(
+        f'chain = "rpc"\n[rpc]\nurl = "{rpc}"\npoll_s = 0.05\n[limits]\nrequests_per_s = 100000\n'
+        f"request_burst = 100000\n[quotas]\npending_per_member = 100000\n{more}"
+    )
+
+
+@contextmanager
+def _command(arguments: Sequence[str], home: Path) -> Iterator[tuple[int, Path]]:
+    log = home / f"{arguments[0]}.log"
+    with log.open("wb") as out:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "registry.cli", *arguments, "--home", str(home)],
+            stdout=out,
+            stderr=subprocess.STDOUT,
+            env=_surroundings(home),
+            cwd=home,
+        )
+    try:
+        yield process.pid, log
+    finally:
+        process.terminate()
+        process.wait(60)
+
+
+def _surroundings(home: Path) -> Mapping[str, str]:
+    kept = {name: text for name, text in os.environ.items() if not name.startswith("TWINLEDGER_")}
+    return kept | {"HOME": str(home), "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
+
+
+def _said(log: Path, pattern: str) -> str:
+    """Wait for a line of a process's output."""
+    end = time.monotonic() + _PATIENCE_S
+    while time.monotonic() < end:
+        found = re.search(pattern, log.read_text())
+        if found:
+            return found[1]
+        time.sleep(0.1)
+    raise RuntimeError(f"{pattern} was never said:\n{log.read_text()[-2000:]}")

@@ -5,6 +5,7 @@ import {Council} from "./Council.sol";
 import {IConsortium} from "./interfaces/IConsortium.sol";
 import {IFeeMarket} from "./interfaces/IFeeMarket.sol";
 import {IStorageMarket} from "./interfaces/IStorageMarket.sol";
+import {ITwinRegistry} from "./interfaces/ITwinRegistry.sol";
 import {Names} from "./libraries/Names.sol";
 
 /// @title Members, namespaces, cells and keys, governed by the council of Council.sol.
@@ -15,6 +16,8 @@ contract Consortium is Council {
     uint16 private constant ROLE_GATEWAY = 1 << 10;
     uint16 private constant ROLE_COUNCIL = 1 << 11;
     uint16 private constant ALL_ROLES = (1 << 12) - 1;
+    uint8 private constant CANCELLED = 4;
+    uint256 private constant MAX_WRAPPED_KEY = 2048;
 
     struct Key {
         uint32 version;
@@ -167,6 +170,35 @@ contract Consortium is Council {
         Key storage key = _keys[msg.sender];
         (key.version, key.x25519) = (key.version + 1, x25519);
         emit KeyRegistered(msg.sender, key.version, x25519);
+    }
+
+    /// @inheritdoc IConsortium
+    function grant(bytes32 versionId, address reader, uint32 keyVersion, bytes calldata wrappedKey)
+        external
+        override
+    {
+        _onlySubmitterOf(versionId);
+        _member(reader);
+        if (keyVersion == 0 || keyVersion != _keys[reader].version) revert NotPresentKey(reader, keyVersion);
+        if (wrappedKey.length == 0 || wrappedKey.length > MAX_WRAPPED_KEY) {
+            revert WrappedKeyOutOfRange(wrappedKey.length);
+        }
+        emit Granted(versionId, reader, msg.sender, keyVersion, wrappedKey);
+    }
+
+    /// @inheritdoc IConsortium
+    function ungrant(bytes32 versionId, address reader) external override {
+        _onlySubmitterOf(versionId);
+        emit Ungranted(versionId, reader, msg.sender);
+    }
+
+    /// @dev A cancelled version has a record too, but nothing that anybody could read.
+    function _onlySubmitterOf(bytes32 versionId) private view {
+        _member(msg.sender);
+        if (twinRegistry == address(0)) revert NotConnected();
+        ITwinRegistry.Record memory known = ITwinRegistry(twinRegistry).recordOf(versionId);
+        if (known.status == 0 || known.status == CANCELLED) revert UnknownVersion(versionId);
+        if (known.submitter != msg.sender) revert NotVersionSubmitter(msg.sender, known.submitter);
     }
 
     /// @inheritdoc IConsortium

@@ -27,13 +27,14 @@ MAX_TEXT_BYTES = 4096
 ACTED_BY: Mapping[str, str] = {
     "AliasSet": "by", "Anchored": "by", "Approved": "approver", "Attested": "peer", "BacklogPosted": "miner",
     "BatchSealed": "miner", "BidCommitted": "device", "BidRevealed": "device", "Bonded": "from",
-    "CarryAdded": "from", "Deposited": "from", "ItemChosen": "device", "KeyRegistered": "member",
+    "CarryAdded": "from", "Deposited": "from", "Granted": "by", "ItemChosen": "device",
+    "KeyRegistered": "member",
     "LogKeyRegistered": "owner", "OfferWithdrawn": "provider", "OwedWithdrawn": "account",
     "Paused": "account", "Proposed": "proposer", "Registered": "submitter", "RoundBegun": "by",
     "RoundChallenged": "challenger", "RoundSettled": "settler", "ServiceAttested": "attestor",
     "ServiceAwarded": "requester", "ServiceOffered": "provider", "StatusChanged": "by",
-    "TaskOpened": "sponsor", "Unbonded": "miner", "Unpaused": "account", "VersionCancelled": "submitter",
-    "Withdrawn": "account",
+    "TaskOpened": "sponsor", "Unbonded": "miner", "Ungranted": "by", "Unpaused": "account",
+    "VersionCancelled": "submitter", "Withdrawn": "account",
 }  # fmt: skip
 LIFTED = {"versionId", "modelId", "parents"}
 

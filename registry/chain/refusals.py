@@ -35,7 +35,7 @@ _ROWS: Mapping[type[RegistryError], str] = {
         PoolPaused WrongMechanism BidsOpen AlreadyCommitted AlreadyChosen WrongRoundState WindowOpen
         AlreadyClaimed RoundOverdrawn CapacityExceeded DeadlineNotReached OfferNotStanding
         NoOfferAccepted ValuesMissing EpochAlreadyAttested EpochNotPassed EpochAlreadyPaid ServiceOver
-        ServiceRunning NothingOwed""",
+        ServiceRunning NothingOwed NotPresentKey""",
     Malformed: """
         InvalidCouncil InvalidName InvalidAddress InvalidRoles InvalidKey InvalidParameter InvalidReceiver
         BitmapOutOfRange LengthMismatch InvalidVerdict InvalidAlias ReasonRequired InvalidOrigin
@@ -43,7 +43,7 @@ _ROWS: Mapping[type[RegistryError], str] = {
         InvalidAward EpochOutOfRange""",
     TooLarge: """
         DepositTooLarge TooManyMiners PriceTooHigh BatchSizeOutOfRange TooManyBids TotalTooLarge TooManyLeaves
-        TooManyOffers""",
+        TooManyOffers WrappedKeyOutOfRange""",
     Expired: "BeaconTooLate AuditOver BidsClosed SettlementTooLate WindowClosed DeadlinePassed",
     FeeTooLow: "InsufficientEscrow BondTooSmall EscrowTooSmall WrongBond PriceAboveLimit",
     VerificationFailed: "InconsistentLog RevealMismatch NotUnderRoot PaymentRuleBroken",
@@ -66,6 +66,7 @@ HINT_OF: Mapping[str, str] = MappingProxyType(
         "ReasonRequired": "say why with --reason",
         "NotMember": "ask the council to run `twinledger member add`",
         "RoleRequired": "ask the council to run `twinledger member add` with the role it names",
+        "NotPresentKey": "grant again: the reader has registered another key, or none yet",
         "WindowOpen": "wait for the end of the challenge window, `twinledger task show` says when it is",
         "PoolPaused": "ask the council; claim, refund and challenge still work",
     }

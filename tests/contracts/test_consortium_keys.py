@@ -1,7 +1,7 @@
 """Consortium: X25519 keys, log keys and cells, each written by its member."""
 
 import pytest
-from onchain import NOBODY
+from onchain import NOBODY, version_values
 from pychain import ANA, BO, CY, EVE, reverts
 
 from registry.core.ids import Role, keccak
@@ -86,3 +86,60 @@ def test_a_cells_gateway_has_the_gateway_role(world):
 def test_a_cell_has_a_plain_name(world):
     with reverts("InvalidName", "Cell 1"):
         world.consortium.send(ANA, "addCell", "Cell 1", NOBODY)
+
+
+# ---------------------------------------------------------------- grants
+
+WRAPPED = bytes(80)
+
+
+def private(world):
+    world.submit(ANA, "m")
+    world.consortium.send(BO, "registerKey", KEY)
+    return world.version(ANA, "m").id
+
+
+def test_a_grant_is_an_event_that_names_reader_key_and_submitter(world):
+    version = private(world)
+    granted = world.consortium.send(ANA, "grant", version, BO.address, 1, WRAPPED).event("Granted")
+    assert (granted["versionId"], granted["keyVersion"], granted["wrappedKey"]) == (version, 1, WRAPPED)
+    assert (granted["reader"], granted["by"]) == (BO.address.lower(), ANA.address.lower())
+    taken = world.consortium.send(ANA, "ungrant", version, BO.address).event("Ungranted")
+    assert (taken["reader"], taken["by"]) == (BO.address.lower(), ANA.address.lower())
+
+
+@pytest.mark.parametrize(("function", "rest"), [("grant", (1, WRAPPED)), ("ungrant", ())])
+def test_only_its_submitter_grants_a_version(world, function, rest):
+    version = private(world)
+    with reverts("NotVersionSubmitter", BO.address, ANA.address):
+        world.consortium.send(BO, function, version, BO.address, *rest)
+    with reverts("NotMember", EVE.address):
+        world.consortium.send(EVE, function, version, BO.address, *rest)
+    with reverts("UnknownVersion", keccak(b"none")):
+        world.consortium.send(ANA, function, keccak(b"none"), BO.address, *rest)
+
+
+def test_a_cancelled_version_cannot_be_granted(world):
+    version = world.version(ANA, "withdrawn")
+    world.registry.send(ANA, "cancel", version_values(version))
+    with reverts("UnknownVersion", version.id):
+        world.consortium.send(ANA, "ungrant", version.id, BO.address)
+
+
+def test_strangers_are_no_readers(world):
+    with reverts("NotMember", EVE.address):
+        world.consortium.send(ANA, "grant", private(world), EVE.address, 1, WRAPPED)
+
+
+@pytest.mark.parametrize("number", [0, 1, 3])
+def test_a_grant_is_for_the_key_the_reader_has_now(world, number):
+    version = private(world)
+    world.consortium.send(BO, "registerKey", keccak(b"next"))
+    with reverts("NotPresentKey", BO.address, number):
+        world.consortium.send(ANA, "grant", version, BO.address, number, WRAPPED)
+
+
+@pytest.mark.parametrize("size", [0, 2049])
+def test_a_wrapped_key_has_1_to_2048_bytes(world, size):
+    with reverts("WrappedKeyOutOfRange", size):
+        world.consortium.send(ANA, "grant", private(world), BO.address, 1, bytes(size))

@@ -39,6 +39,10 @@ interface IConsortium {
     event KeyRegistered(address indexed member, uint32 version, bytes32 x25519);
     event LogKeyRegistered(address indexed owner, bytes32 indexed originHash, string origin, uint32 version, bytes32 ed25519);
     event CellAdded(uint64 indexed namespaceId, bytes32 indexed nameHash, string namespace_, string name, address gateway);
+    event Granted(
+        bytes32 indexed versionId, address indexed reader, address indexed by, uint32 keyVersion, bytes wrappedKey
+    );
+    event Ungranted(bytes32 indexed versionId, address indexed reader, address indexed by);
     event Paused(address account);
     event Unpaused(address account);
 
@@ -61,6 +65,10 @@ interface IConsortium {
     error MissingRole(address account, uint16 role);
     error InvalidKey(bytes32 key);
     error NotLogOwner(address caller, string origin, address owner);
+    error UnknownVersion(bytes32 versionId);
+    error NotVersionSubmitter(address caller, address submitter);
+    error NotPresentKey(address reader, uint32 keyVersion);
+    error WrappedKeyOutOfRange(uint256 size);
     error AlreadyPaused();
     error NotPaused();
 
@@ -102,6 +110,15 @@ interface IConsortium {
 
     /// @notice Publish the caller's X25519 key; a new one is a new version, old ones stay in the events.
     function registerKey(bytes32 x25519) external;
+
+    /// @notice Let a member read a private version: its key, wrapped to the member's X25519 key of this version.
+    /// @dev The version's submitter only. The contract cannot look into the wrapped key; it refuses one that was
+    /// made for a key the reader has replaced, because the reader may no longer hold its secret.
+    function grant(bytes32 versionId, address reader, uint32 keyVersion, bytes calldata wrappedKey) external;
+
+    /// @notice Say that a member is no longer meant to read a version. Nobody can make it forget the key.
+    /// @dev The version's submitter only.
+    function ungrant(bytes32 versionId, address reader) external;
 
     /// @notice Publish the Ed25519 key of a log. The first registrant (a gateway or witness) owns the origin.
     function registerLogKey(string calldata origin, bytes32 ed25519) external;

@@ -104,6 +104,23 @@ def new_x25519(path: Path) -> bytes:
     return key.public_key().public_bytes_raw()
 
 
+def x25519_secrets(keys: Path, address: Address) -> list[bytes]:
+    """The X25519 secrets of an address in a folder of keys, of every key it ever registered from here."""
+    try:
+        return [bytes.fromhex(path.read_text().strip()) for path in _x25519_files(keys, address)]
+    except (OSError, ValueError) as e:
+        raise Malformed(f"an X25519 secret in {keys} cannot be read: {e}") from e
+
+
+def next_x25519(keys: Path, address: Address) -> Path:
+    """Where an address's next X25519 secret goes; earlier ones stay, to open what was wrapped to them."""
+    return keys / f"{address.lower()}.{len(_x25519_files(keys, address)) + 1}.x25519"
+
+
+def _x25519_files(keys: Path, address: Address) -> list[Path]:
+    return sorted(keys.glob(f"{address.lower()}*.x25519"))
+
+
 def write_private(path: Path, text: str) -> None:
     """Write a file that only its owner can read, whole or not at all."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -166,5 +183,5 @@ def _passphrase(path: Path, password_file: Path | None) -> bytes:
 def _from_file(file: str | Path) -> bytes:
     try:
         return Path(file).read_text().rstrip("\r\n").encode()
-    except OSError as e:
+    except (OSError, UnicodeDecodeError) as e:
         raise NotFound(f"the password file {file} cannot be read: {e}") from e

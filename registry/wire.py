@@ -236,6 +236,19 @@ class MemberBody(Body):
     namespace_id: int
     roles: list[str]
     x25519: Hex32 | None
+    key_version: int
+
+
+class GrantBody(Body):
+    """One reader of a private version, and the version's key wrapped to the reader's X25519 key."""
+
+    version_id: Hex32
+    reader: AddressText
+    key_version: int
+    wrapped_key: HexData
+    granted_by: AddressText
+    block: int
+    time: int
 
 
 class CellBody(Body):

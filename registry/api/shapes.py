@@ -4,7 +4,7 @@ import json
 
 from registry.core.cid import manifest_cid, weights_cid
 from registry.core.ids import Role, hex32
-from registry.index import CellRow, MemberRow, ModelRow, VersionRow
+from registry.index import CellRow, GrantChange, MemberRow, ModelRow, VersionRow
 from registry.service.accounts import AccountView, Quote
 from registry.service.catalogue import Kin, status_name
 from registry.wire import (
@@ -12,6 +12,7 @@ from registry.wire import (
     BlockBody,
     CellBody,
     FeePolicyBody,
+    GrantBody,
     KinBody,
     MemberBody,
     ModelAnswer,
@@ -96,6 +97,20 @@ def member_answer(row: MemberRow) -> MemberBody:
         namespace_id=row.namespace_id,
         roles=role_names(row.roles),
         x25519=None if row.x25519 is None else hex32(row.x25519),
+        key_version=row.key_version,
+    )
+
+
+def grant_answer(version: VersionRow, grant: GrantChange) -> GrantBody:
+    """One reader of a private version."""
+    return GrantBody(
+        version_id=hex32(version.version_id),
+        reader=grant.reader,
+        key_version=grant.key_version,
+        wrapped_key="0x" + (grant.wrapped_key or b"").hex(),
+        granted_by=grant.actor,
+        block=grant.block,
+        time=grant.time,
     )
 
 

@@ -67,14 +67,14 @@ def key_show(name: str) -> None:
 
 def key_register(
     out: Annotated[
-        Path | None, typer.Option(help="where to keep the X25519 secret; HOME/keys/NAME.x25519")
+        Path | None, typer.Option(help="where to keep the X25519 secret; HOME/keys/ADDRESS.N.x25519")
     ] = None,
 ) -> None:
     """Make an X25519 key for private models and register it on chain."""
-    from registry.keystore import new_x25519
+    from registry.keystore import new_x25519, next_x25519
 
     talker = client()
-    path = out or home().make().keys / f"{talker.address.lower()}.x25519"
+    path = out or next_x25519(home().make().keys, talker.address)
     public = new_x25519(path)
     tx_hash = talker.members.register_key(public)
     show(

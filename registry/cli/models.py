@@ -1,21 +1,25 @@
-"""What is registered: ls, search, show, lineage, verify, alias, deprecate, revoke."""
+"""What is registered: ls, search, show, lineage, verify, alias, deprecate, revoke, grant, ungrant."""
 
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from registry.cli.context import client
-from registry.cli.output import short, show, table, time_of
+from registry.cli.output import note, short, show, table, time_of
 
 if TYPE_CHECKING:
     from registry.wire import VersionAnswer
 
 Ref = Annotated[str, typer.Argument(metavar="REF", help="ns/name, ns/name@alias, ns/name@vN or 0x…")]
 
+Member = Annotated[
+    str, typer.Argument(metavar="MEMBER", help="address, or ADDRESS=0x… with the X25519 key it told you")
+]
+
 
 def register(app: typer.Typer) -> None:
     """Add these commands."""
-    for command in (ls, search, lineage, verify, alias, deprecate, revoke):
+    for command in (ls, search, lineage, verify, alias, deprecate, revoke, grant, ungrant):
         app.command()(command)
     app.command("show")(show_version)
 
@@ -68,8 +72,10 @@ def search(
 
 def show_version(ref: Ref) -> None:
     """Show one version: its record, its files, its status."""
-    version = client().version(ref)
+    talker = client()
+    version = talker.version(ref)
     manifest = version.manifest or {}
+    readers = talker.grants(version.version_id) if manifest.get("encryption") else []
     lines = [
         f"{version.model} v{version.number} ({version.status}) {' '.join(version.aliases)}".rstrip(),
         f"id        {version.version_id}",
@@ -79,6 +85,7 @@ def show_version(ref: Ref) -> None:
         f"manifest  {version.manifest_cid}",
         *(f"file      {file['path']} ({file['size']} bytes)" for file in manifest.get("files", [])),
         *(f"parent    {parent}" for parent in version.version.parents),
+        *(f"reader    {grant.reader}" for grant in readers),
     ]
     show(version, lines)
 
@@ -122,6 +129,19 @@ def revoke(ref: Ref, reason: Annotated[str, typer.Option(metavar="TEXT")]) -> No
     """Say that a version must not be used; there is no way back."""
     tx_hash = client().revoke(ref, reason)
     show({"tx_hash": tx_hash}, [f"{ref} is revoked (transaction {tx_hash})"])
+
+
+def grant(ref: Ref, member: Member) -> None:
+    """Let a member read a private version."""
+    tx_hash = client().grant(ref, member)
+    show({"tx_hash": tx_hash}, [f"{member} may read {ref} (transaction {tx_hash})"])
+
+
+def ungrant(ref: Ref, member: Member) -> None:
+    """Say that a member is no longer meant to read a private version."""
+    tx_hash = client().ungrant(ref, member)
+    show({"tx_hash": tx_hash}, [f"{member} is no reader of {ref} any more (transaction {tx_hash})"])
+    note("a key that was read once is not forgotten: to be sure, submit the next version without that reader")
 
 
 def _show_versions(items: "list[VersionAnswer]") -> None:

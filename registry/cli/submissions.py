@@ -40,7 +40,10 @@ def submit(
         str | None, typer.Option(metavar="HEX", help="32 bytes that make a repeat a new version")
     ] = None,
     private_to: Annotated[
-        list[str] | None, typer.Option(metavar="MEMBER", help="encrypt for this member")
+        list[str] | None,
+        typer.Option(
+            metavar="MEMBER", help="encrypt for this member: address, or ADDRESS=0x… with its X25519 key"
+        ),
     ] = None,
     no_wait: Annotated[bool, typer.Option("--no-wait", help="do not wait for the seal")] = False,
 ) -> None:

@@ -43,6 +43,28 @@ def _key_registered(connection: Connection, line: Line) -> None:
     _insert(connection, t.keys, line, address=line.args["member"], x25519=_hex(line.args["x25519"]))
 
 
+def _granted(connection: Connection, line: Line) -> None:
+    wrapped = bytes(line.args["wrappedKey"])
+    _grant(connection, line, key_version=line.args["keyVersion"], wrapped_key="0x" + wrapped.hex())
+
+
+def _ungranted(connection: Connection, line: Line) -> None:
+    _grant(connection, line, key_version=0, wrapped_key="")
+
+
+def _grant(connection: Connection, line: Line, *, key_version: int, wrapped_key: str) -> None:
+    _insert(
+        connection,
+        t.grants,
+        line,
+        version_id=_hex(line.args["versionId"]),
+        reader=line.args["reader"],
+        actor=line.args["by"],
+        key_version=key_version,
+        wrapped_key=wrapped_key,
+    )
+
+
 def _cell_added(connection: Connection, line: Line) -> None:
     _insert(
         connection,
@@ -144,6 +166,8 @@ PROJECTORS: dict[tuple[str, str], Project] = {
     ("Consortium", "RolesChanged"): _member_admitted,
     ("Consortium", "MemberRemoved"): _member_removed,
     ("Consortium", "KeyRegistered"): _key_registered,
+    ("Consortium", "Granted"): _granted,
+    ("Consortium", "Ungranted"): _ungranted,
     ("Consortium", "CellAdded"): _cell_added,
     ("TwinRegistry", "Registered"): _registered,
     ("TwinRegistry", "VersionCancelled"): _cancelled,

@@ -15,6 +15,7 @@ from registry.index.records import (
     AliasChange,
     BlockMark,
     CellRow,
+    GrantChange,
     MemberRow,
     ModelRow,
     StatusChange,
@@ -136,7 +137,7 @@ class Index:
             .limit(limit)
         )
         with reading(self.engine) as connection:
-            return [_model(connection, *row) for row in connection.execute(query).tuples()]
+            return [_model(connection, *row) for row in connection.execute(query)]
 
     def aliases_of(self, version_id: VersionId) -> list[str]:
         """The aliases that point at a version now."""
@@ -182,6 +183,28 @@ class Index:
         return [
             StatusChange(
                 version_id, Status(row.status), row.reason, to_address(row.actor), row.block, row.time
+            )
+            for row in rows
+        ]
+
+    def grant_history(self, version_id: VersionId) -> list[GrantChange]:
+        """Every grant of a version and every one taken back, oldest first."""
+        query = (
+            select(t.grants, t.blocks.c.time)
+            .join(t.blocks, t.blocks.c.number == t.grants.c.block)
+            .where(t.grants.c.version_id == hex32(version_id))
+            .order_by(t.grants.c.block, t.grants.c.log_index)
+        )
+        with reading(self.engine) as connection:
+            rows = connection.execute(query).all()
+        return [
+            GrantChange(
+                reader=to_address(row.reader),
+                actor=to_address(row.actor),
+                key_version=row.key_version,
+                wrapped_key=bytes.fromhex(row.wrapped_key[2:]) if row.wrapped_key else None,
+                block=row.block,
+                time=row.time,
             )
             for row in rows
         ]
@@ -259,13 +282,21 @@ class Index:
             keys = keys.where(t.keys.c.address == address)
         with reading(self.engine) as connection:
             newest = {row.address: row for row in connection.execute(query)}
-            x25519 = {row.address: bytes.fromhex(row.x25519[2:]) for row in connection.execute(keys)}
-        return [
-            MemberRow(
-                to_address(who), row.namespace_id, row.namespace or "", Role(row.roles), x25519.get(who)
-            )
-            for who, row in newest.items()
-        ]
+            registered: dict[str, list[bytes]] = {}
+            for row in connection.execute(keys):
+                registered.setdefault(row.address, []).append(bytes.fromhex(row.x25519[2:]))
+        return [_member_row(row, registered.get(who, [])) for who, row in newest.items()]
+
+
+def _member_row(row: Row[tuple[object, ...]], keys: Sequence[bytes]) -> MemberRow:
+    return MemberRow(
+        address=to_address(row.address),
+        namespace_id=row.namespace_id,
+        namespace=row.namespace or "",
+        roles=Role(row.roles),
+        x25519=keys[-1] if keys else None,
+        key_version=len(keys),
+    )
 
 
 def version_row(row: Row[tuple[object, ...]]) -> VersionRow:

@@ -78,6 +78,19 @@ class MemberRow:
     namespace: str
     roles: Role
     x25519: bytes | None
+    key_version: int  # how many X25519 keys it has registered
+
+
+@dataclass(frozen=True, slots=True)
+class GrantChange:
+    """A reader was given a private version's key, or is no longer meant to have it: `wrapped_key` None."""
+
+    reader: Address
+    actor: Address
+    key_version: int
+    wrapped_key: bytes | None
+    block: int
+    time: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,6 +44,15 @@ events = _history(
 namespaces = _history("namespaces", _number("namespace_id"), _text("name"))
 memberships = _history("memberships", _text("address"), _number("namespace_id"), _number("roles"))
 keys = _history("keys", _text("address"), _text("x25519"))
+# Who was let read a private version, with the wrapped key; a row without one takes the grant back.
+grants = _history(
+    "grants",
+    _text("version_id"),
+    _text("reader"),
+    _text("actor"),
+    _number("key_version"),
+    _text("wrapped_key"),
+)
 cells = _history("cells", _number("namespace_id"), _text("name"), _text("gateway"))
 versions = _history(
     "versions",
@@ -144,6 +153,7 @@ Index("task_events_by_account", task_events.c.account)
 Index("service_events_by_service", service_events.c.service)
 Index("memberships_by_address", memberships.c.address)
 Index("keys_by_address", keys.c.address)
+Index("grants_by_version", grants.c.version_id)
 Index("cells_by_name", cells.c.namespace_id, cells.c.name)
 Index("namespaces_by_name", namespaces.c.name)
 Index("fields_by_text", fields.c.key, fields.c.text)
@@ -161,6 +171,7 @@ CHAIN_TABLES = (
     namespaces,
     memberships,
     keys,
+    grants,
     cells,
     versions,
     parents,

@@ -9,12 +9,13 @@ from registry.chain.deployment import Deployment
 from registry.chain.gateway import version_tuple
 from registry.core.ids import Address
 from registry.core.signing import Signer
-from registry.errors import Malformed, RegistryError, Unavailable
+from registry.errors import Conflict, Malformed, NotFound, RegistryError, Unavailable
 from registry.sdk.account import Account
 from registry.sdk.audit import Audit
 from registry.sdk.fees import Fees
 from registry.sdk.http import Http
 from registry.sdk.members import Members
+from registry.sdk.private import Private
 from registry.sdk.receipts import Receipt
 from registry.sdk.retrieval import Retrieved, Retriever
 from registry.sdk.services import Services
@@ -23,6 +24,7 @@ from registry.sdk.settings import find_settings
 from registry.sdk.submitting import Submitter, Work, checked_receipt
 from registry.sdk.tasks import Tasks
 from registry.wire import (
+    GrantBody,
     KinBody,
     ModelAnswer,
     QuoteBody,
@@ -54,6 +56,8 @@ class Client:
     ) -> None:
         self._session = Session(find_settings(url, key, home), cell)
         self._submitter = Submitter(self._session)
+        self._retriever = Retriever(self._session)
+        self._private = Private(self._session)
         self.account = Account(self._session)
         self.members = Members(self._session)
         self.tasks = Tasks(self._session)
@@ -111,19 +115,22 @@ class Client:
         """Register the files as the next version of `model`; the same act repeated is the same version.
 
         Waits for the seal and answers the verified receipt, or with `wait=False` the submission's status.
+        With `private_to` the files are encrypted here, for those members and oneself, under a fresh key:
+        repeated, that is another version. docs/private.md says what taking a reader out can and cannot do.
         """
-        if private_to:
-            raise Malformed("private models need encryption, which this client does not have yet")
         work = Work(model, files, manifest, parents, fee, salt, max_price, deadline)
-        prepared = self._submitter.prepare(work)
-        status = self._submitter.send(prepared)
+        with TemporaryDirectory(prefix="twinledger-") as folder:
+            if private_to:
+                work = self._private.seal(work, private_to, Path(folder))
+            prepared = self._submitter.prepare(work)
+            status = self._submitter.send(prepared)
         return self._submitter.wait(prepared.version_id, timeout_s) if wait else status
 
     def submit_many(
         self, works: Sequence[Work], *, wait: bool = True, timeout_s: float = _SEAL_TIMEOUT_S
     ) -> list[Receipt | SubmissionStatus | RegistryError]:
         """Register many versions in arrays of 200, in order; per item its receipt, status or refusal."""
-        prepared = [self._submitter.prepare(work) for work in works]
+        prepared = self._submitter.prepare_many(works)
         refusals = self._submitter.send_many(prepared)
         results: list[Receipt | SubmissionStatus | RegistryError] = []
         for item, refusal in zip(prepared, refusals, strict=True):
@@ -163,7 +170,7 @@ class Client:
     ) -> Retrieved:
         """Download a version into folder `to`, verified to the last byte; a mismatch writes nothing."""
         if cell is None:
-            return Retriever(self._session).retrieve(ref, to, allow_revoked=allow_revoked)
+            return self._retriever.retrieve(ref, to, allow_revoked=allow_revoked)
         session = self._session.in_cell(cell)
         try:
             return Retriever(session).retrieve(ref, to, allow_revoked=allow_revoked)
@@ -173,9 +180,8 @@ class Client:
     def verify(self, ref: str) -> dict[str, str]:
         """Check a version against the chain's own proof without keeping its files; VerificationFailed."""
         version = self._session.version(ref)
-        retriever = Retriever(self._session)
         with TemporaryDirectory(prefix="twinledger-") as folder:
-            retriever.retrieve(version.version_id, Path(folder) / "files", allow_revoked=True)
+            self._retriever.retrieve_stored(version.version_id, Path(folder) / "files")
         status = self._submitter.status(version.version_id)
         receipt = None if status.receipt is None else checked_receipt(status.receipt, version.version_id)
         is_proved = receipt is not None and receipt.body.receipt_proof is not None
@@ -230,6 +236,34 @@ class Client:
     def revoke(self, ref: str, reason: str) -> str:
         """Mark a version as not to be used; there is no way back."""
         return self._set_status(ref, "revoked", reason)
+
+    def grant(self, ref: str, member: str) -> str:
+        """Let a member read a private version, whose CID stays as it is; answers the transaction's hash."""
+        version = self._checked(ref)
+        return self._private.grant(version, self._retriever.manifest(version), member)
+
+    def ungrant(self, ref: str, member: str) -> str:
+        """Say that a member is no longer meant to read a version; what it has read cannot be undone."""
+        return self._private.ungrant(self._checked(ref), member)
+
+    def grants(self, ref: str) -> list[GrantBody]:
+        """Who is meant to read a private version; nobody for a public one."""
+        return self._private.grants(self._checked(ref))
+
+    def read_private(self, ref: str, path: str, offset: int, length: int) -> bytes:
+        """A range of one file of a private version in the clear; only the frames that hold it are loaded."""
+        version = self._checked(ref)
+        manifest = self._retriever.manifest(version)
+        opened = self._private.opened(version, manifest)
+        if opened is None:
+            raise Conflict(f"{version.model} v{version.number} is not private", hint="use `retrieve`")
+        entry = next((file for file in manifest.files if file.path == path), None)
+        if entry is None:
+            raise NotFound(f"{version.model} v{version.number} has no file {path!r}", hint="see its manifest")
+        return self._private.read(opened, entry, offset, length)
+
+    def _checked(self, ref: str) -> VersionAnswer:
+        return self._retriever.version(ref, allow_revoked=True)
 
     def quote(self, size: int, fee: str = "standard") -> QuoteBody:
         """What sealing so many bytes costs now."""

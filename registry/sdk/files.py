@@ -22,20 +22,23 @@ class LocalFile:
     link: Link
 
 
-def read_files(paths: Sequence[str | Path]) -> list[LocalFile]:
-    """Hash every file; a folder stands for all files below it, named relative to it.
+def read_files(paths: Sequence[str | Path | LocalFile]) -> list[LocalFile]:
+    """Hash every file; a folder stands for all files below it, one that was read before for itself.
 
     Malformed for pickles and broken weight files, NotFound for a missing one.
     """
-    named: dict[str, Path] = {}
+    named: dict[str, Path | LocalFile] = {}
     for path in paths:
-        for name, source in _named(Path(path)):
+        for name, source in _named(path):
             if name in named:
                 raise Malformed(f"two files would be called {name!r}: {named[name]} and {source}")
             named[name] = source
     if not named:
         raise Malformed("there is no file to submit", hint="name at least one weights file")
-    return [_local(name, source) for name, source in sorted(named.items())]
+    return [
+        source if isinstance(source, LocalFile) else _local(name, source)
+        for name, source in sorted(named.items())
+    ]
 
 
 def root_of(files: Iterable[LocalFile]) -> bytes:
@@ -50,7 +53,11 @@ def pieces_of(path: Path) -> Iterator[bytes]:
             yield piece
 
 
-def _named(path: Path) -> Iterator[tuple[str, Path]]:
+def _named(given: str | Path | LocalFile) -> Iterator[tuple[str, Path | LocalFile]]:
+    if isinstance(given, LocalFile):
+        yield given.entry.path, given
+        return
+    path = Path(given)
     if path.is_dir():
         for below in sorted(path.rglob("*")):
             if below.is_file():

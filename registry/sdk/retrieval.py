@@ -20,6 +20,7 @@ from registry.core.manifest import FileEntry, Manifest, parse_manifest
 from registry.core.refs import parse_reference
 from registry.errors import Conflict, StoreUnavailable, VerificationFailed
 from registry.sdk.http import PIECE
+from registry.sdk.private import Opened, Private
 from registry.sdk.session import Session
 from registry.storage.base import Link
 from registry.storage.unixfs import import_file, weights_root
@@ -44,7 +45,22 @@ class Retriever:
         self._session = session
 
     def retrieve(self, reference: str, to: str | Path, *, allow_revoked: bool = False) -> Retrieved:
-        """Put the verified files of a version into folder `to`; on any doubt nothing is written."""
+        """Put the verified files of a version into folder `to`; on any doubt nothing is written.
+
+        A private version is decrypted for its readers; NotAuthorized for anyone else, before any load.
+        """
+        version = self.version(reference, allow_revoked=allow_revoked)
+        manifest = self.manifest(version)
+        opened = Private(self._session).opened(version, manifest)
+        return self._put(version, manifest, Path(to), opened)
+
+    def retrieve_stored(self, reference: str, to: str | Path) -> Retrieved:
+        """The verified files as they are stored: of a private version the ciphertext."""
+        version = self.version(reference, allow_revoked=True)
+        return self._put(version, self.manifest(version), Path(to), None)
+
+    def version(self, reference: str, *, allow_revoked: bool) -> VersionAnswer:
+        """The version that a reference means, its id checked; Conflict for a revoked one unless asked for."""
         version = self._session.version(reference)
         check_identity(version, reference)
         if version.status == "revoked" and not allow_revoked:
@@ -52,12 +68,18 @@ class Retriever:
                 f"{version.model} v{version.number} is revoked",
                 hint="give --allow-revoked to retrieve it all the same",
             )
-        manifest = self.manifest(version)
-        target = Path(to)
+        return version
+
+    def _put(
+        self, version: VersionAnswer, manifest: Manifest, target: Path, opened: Opened | None
+    ) -> Retrieved:
         target.parent.mkdir(parents=True, exist_ok=True)
         staging = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
         try:
             promise = self._download(version, manifest, staging)
+            if opened is not None:
+                for file in manifest.files:
+                    opened.decrypt(file.path, staging / file.path)
             _publish(staging, target, manifest)
         except OSError as e:
             raise StoreUnavailable(f"{target} cannot be written: {e}", hint="free disk space") from e

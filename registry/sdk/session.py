@@ -11,6 +11,7 @@ from registry.core.signing import Signer
 from registry.core.transaction import Transaction, sign_transaction
 from registry.core.version import Domain
 from registry.errors import Unauthenticated
+from registry.keystore import x25519_secrets
 from registry.sdk.http import Http
 from registry.sdk.settings import ClientSettings
 from registry.wire import AccountBody, VersionAnswer, parse_body
@@ -58,6 +59,10 @@ class Session:
         """The trust file of this home, for a gateway that this home started; None for any other."""
         path = self._settings.trust
         return parse_trust(path.read_bytes()) if path is not None and path.is_file() else None
+
+    def x25519_secrets(self) -> list[bytes]:
+        """The secrets in this home that open what was wrapped to one's own address."""
+        return x25519_secrets(self._settings.keys, self.signer().address)
 
     def account(self, address: Address | None = None) -> AccountBody:
         """One account, one's own by default."""

@@ -22,6 +22,7 @@ class ClientSettings:
     signer: Signer | None
     domain: Domain | None
     trust: Path | None
+    keys: Path
 
 
 def find_settings(
@@ -42,7 +43,7 @@ def find_settings(
     if found == written.get("url"):
         domain = Domain(int(written["chain_id"]), to_address(str(written["registry"])))
     pinned = folder.trust if domain is not None else None
-    return ClientSettings(str(found), signer, domain, pinned)
+    return ClientSettings(str(found), signer, domain, pinned, folder.keys)
 
 
 def _open(key: str | Path, home: Home) -> Signer:

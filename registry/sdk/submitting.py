@@ -49,7 +49,7 @@ class Work:
     """One submission to make: what `Client.submit` takes, for `submit_many`."""
 
     model: str
-    files: Sequence[str | Path]
+    files: Sequence[str | Path | LocalFile]
     manifest: Mapping[str, object] | str | Path
     parents: Sequence[str] = ()
     fee: str = "standard"

@@ -7,9 +7,10 @@ from typing import Literal
 from registry.core.cid import Cid, manifest_cid
 from registry.core.ids import Status, VersionId, hex32
 from registry.core.manifest import FileEntry, Manifest, parse_manifest
+from registry.core.private import read_header
 from registry.core.refs import Reference, parse_reference
 from registry.errors import NotFound
-from registry.index import Index, ModelRow, Search, SearchPage, VersionRow
+from registry.index import GrantChange, Index, ModelRow, Search, SearchPage, VersionRow
 from registry.index.search import search
 from registry.service.content import Content
 
@@ -65,6 +66,23 @@ class Catalogue:
             if entry.path == path:
                 return entry
         raise NotFound(f"{row.model} v{row.number} has no file {path!r}", hint="see its manifest")
+
+    def grants(self, row: VersionRow) -> list[GrantChange]:
+        """Who is meant to read a private version: the manifest's readers, then what the chain changed."""
+        header = read_header(self.manifest(row).fields.encryption)
+        standing = {
+            wrap.reader: GrantChange(
+                wrap.reader,
+                row.version.submitter,
+                wrap.key_version,
+                wrap.wrapped_key,
+                row.block,
+                row.block_time,
+            )
+            for wrap in (header.wraps if header else ())
+        }
+        standing |= {change.reader: change for change in self.index.grant_history(row.version_id)}
+        return [grant for _, grant in sorted(standing.items()) if grant.wrapped_key is not None]
 
     def read(self, cid: Cid, *, offset: int = 0, length: int | None = None) -> Iterator[bytes]:
         """Verified bytes of a file or a range of it."""

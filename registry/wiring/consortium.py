@@ -18,7 +18,13 @@ from registry.chain.sender import Sender
 from registry.config import Fees, Home, Settings, Storage
 from registry.core.ids import Address, Role
 from registry.core.signing import KeySigner
-from registry.keystore import create_development_keystore, open_keystore, write_private
+from registry.keystore import (
+    create_development_keystore,
+    new_x25519,
+    next_x25519,
+    open_keystore,
+    write_private,
+)
 from registry.wiring.backends import find_deployment, fund, funded
 
 MINERS = 3
@@ -71,7 +77,9 @@ def create_consortium(home: Home, settings: Settings, link: ChainLink, keys: Key
     else:
         deployment = deploy(link, keys.member, deploy_settings(settings), [keys.member.address], 1)
         write_deployment(home.deployment, deployment)
-    _populate(Contracts(link, deployment), settings, keys)
+    contracts = Contracts(link, deployment)
+    _populate(contracts, settings, keys)
+    _register_x25519(home, contracts, keys.member)
     return deployment
 
 
@@ -102,6 +110,15 @@ def _populate(contracts: Contracts, settings: Settings, keys: Keys) -> None:
     if not contracts.account(keys.member.address).balance:
         payload = encode_call("TwinRegistry", "deposit", [keys.member.address])
         Sender(contracts.link, keys.member).send(contracts.address("TwinRegistry"), payload, _ESCROW)
+
+
+def _register_x25519(home: Home, contracts: Contracts, member: KeySigner) -> None:
+    """Give the member a key for private models, so that they work at once."""
+    if contracts.read("Consortium", "keyOf", member.address)[0]:
+        return
+    public = new_x25519(next_x25519(home.keys, member.address))
+    payload = encode_call("Consortium", "registerKey", [public])
+    Sender(contracts.link, member).send(contracts.address("Consortium"), payload)
 
 
 def _propose(sender: Sender, contracts: Contracts, target: str, function: str, args: list[object]) -> None:

@@ -186,7 +186,6 @@ def _collect(
     """Every device asks what it is owed and why, checks the proof, and claims it."""
     progress = people.sponsor.tasks.show(task.task).progress
     wait_past(max((r.claimable_at or 0 for r in progress), default=0))
-    costs = {own.device: own for own in job.costs}
     rows = []
     for number, (address, client) in enumerate(people.devices.items()):
         verified = [verify_owed(item) for item in client.tasks.owed(task.task)]
@@ -197,11 +196,18 @@ def _collect(
                 address=address,
                 steps=tuple(efforts[address]),
                 rounds=sum(v.amount > 0 for v in verified),
-                cost=sum(to_wei_up(costs[address].of(steps)) for steps in efforts[address]),
+                cost=sum(_cost(job, address, steps) for steps in efforts[address]),
                 paid=sum(v.amount for v in verified),
             )
         )
     return tuple(rows)
+
+
+def _cost(job: Job, address: str, steps: int) -> int:
+    """What a round cost a device: air and processor time; under a contract what the menu says."""
+    if isinstance(job.hiring.terms, Offered):
+        return next(hired.cost for hired in job.hiring.hired if hired.device == address)
+    return to_wei_up(next(own for own in job.costs if own.device == address).of(steps))
 
 
 def _register(

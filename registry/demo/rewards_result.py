@@ -10,6 +10,8 @@ from rich.table import Table
 
 from registry.demo.privacy import Privacy, PrivacyCost
 
+UNIT = 10**15
+
 
 @dataclass(frozen=True, slots=True)
 class Paid:
@@ -60,16 +62,17 @@ class RewardsResult:
 def print_rewards(result: RewardsResult, console: Console) -> None:
     """Who trained how much, what it cost them, what they were paid, and where every wei is."""
     table = Table(
-        title=f"task {result.task}, {result.mechanism}",
+        title=f"task {result.task}, {result.mechanism}; money in 10^15 wei",
         title_justify="left",
         box=SIMPLE_HEAD,
         collapse_padding=True,
     )
-    for heading in ("device", "local steps", "rounds paid", "cost (wei)", "paid (wei)", "gain (wei)"):
+    for heading in ("device", "local steps", "rounds paid", "cost", "paid", "gain"):
         table.add_column(heading, justify="right", overflow="fold")
     for row in result.paid:
         steps = " ".join(map(str, row.steps)) or "declined"
-        figures = (str(row.rounds), str(row.cost), str(row.paid), f"{row.paid - row.cost:+d}")
+        money = (f"{wei / UNIT:.3f}" for wei in (row.cost, row.paid))
+        figures = (str(row.rounds), *money, f"{(row.paid - row.cost) / UNIT:+.3f}")
         table.add_row(row.device, steps, *figures)
     console.print(table)
     paid = sum(row.paid for row in result.paid)
@@ -77,7 +80,7 @@ def print_rewards(result: RewardsResult, console: Console) -> None:
         f"escrow {result.escrow} = paid {paid} + held {result.left} wei; each payout verified by its device"
     )
     before, after = result.error_db
-    console.print(f"the twin's error fell from {before:.2f} to {after:.2f} dB; registered as {result.model}")
+    console.print(f"the twin's error went from {before:.2f} to {after:.2f} dB; registered as {result.model}")
     console.print(f"version {result.version_id}")
     for line in _privacy_lines(result):
         console.print(line)

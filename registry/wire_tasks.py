@@ -165,10 +165,11 @@ class ServiceBody(Body):
 
 
 class ServicesBody(Body):
-    """Every offer and every awarded service."""
+    """Every awarded service, as a list, and beside it the offers that they come from."""
 
+    items: list[ServiceBody]
+    next: str | None
     offers: list[OfferBody]
-    services: list[ServiceBody]
 
 
 def agreement_of(task: TaskBody, parameters: ParametersBody) -> Agreement:

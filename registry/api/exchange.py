@@ -15,7 +15,7 @@ from starlette.concurrency import run_in_threadpool
 
 from registry.core.access import body_digest, claimed_by, read_authorization, verify_authorization
 from registry.core.canonical import strict_json
-from registry.core.ids import sha256
+from registry.core.ids import Address, sha256
 from registry.errors import Malformed, NotAuthorized, RegistryError, TooLarge, Unauthenticated
 from registry.pool import Answered
 from registry.service import Asker, Service
@@ -153,16 +153,25 @@ async def post(
     act: Callable[[Shape, Asker], object],
     *,
     status: int = 200,
+    signer: Callable[[Shape], Address] | None = None,
 ) -> Response:
-    """A POST of one shape: authenticated, idempotent under its key, run in a worker thread."""
+    """A POST of one shape: authenticated, idempotent under its key, run in a worker thread.
+
+    `signer` reads who signed the body, where the body is what is signed.
+    """
     body = await json_body(request)
     caller = await caller_of(request, group, body)
     read = read_shape(shape, body)
-    return await once(request, caller, body, lambda: (status, act(read, caller)))
+    actor = None if signer is None else lambda: signer(read)
+    return await once(request, caller, body, lambda: (status, act(read, caller)), actor)
 
 
 async def once(
-    request: Request, caller: Asker, body: bytes, act: Callable[[], tuple[int, object]]
+    request: Request,
+    caller: Asker,
+    body: bytes,
+    act: Callable[[], tuple[int, object]],
+    signer: Callable[[], Address] | None = None,
 ) -> Response:
     """Run `act`, or answer what it answered when this Idempotency-Key came before."""
     key = request.headers.get("idempotency-key")
@@ -171,14 +180,21 @@ async def once(
         return answer(value, status)
     if not 0 < len(key) <= 255:
         raise Malformed(f"an Idempotency-Key has 1 to 255 characters, got {len(key)}")
-    return await in_thread(_once, request, caller, body, act, key)
+    return await in_thread(_once, request, caller, body, act, signer, key)
 
 
 def _once(
-    request: Request, caller: Asker, body: bytes, act: Callable[[], tuple[int, object]], key: str
+    request: Request,
+    caller: Asker,
+    body: bytes,
+    act: Callable[[], tuple[int, object]],
+    signer: Callable[[], Address] | None,
+    key: str,
 ) -> Response:
     requests = service_of(request).requests
-    actor, route, digest = caller.address or "anonymous", request.url.path, sha256(body)
+    # Keys are scoped to their actor: of a body that is itself signed, that is who signed it.
+    actor = caller.address or (signer() if signer is not None else "anonymous")
+    route, digest = request.url.path, sha256(body)
     kept = requests.answered(actor, route, key, digest)
     if kept is None:
         status, value = act()

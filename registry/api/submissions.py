@@ -17,9 +17,21 @@ from registry.api.exchange import (
     service_of,
 )
 from registry.api.versions import integer, page_size, relay
-from registry.core.ids import VersionId, parse_hex32, read_count
+from registry.core.ids import Address, VersionId, parse_hex32, read_count
+from registry.core.signing import recover
+from registry.core.version import submission_digest
 from registry.errors import Malformed, RegistryError, TooLarge
-from registry.wire import SignedSubmission, SubmissionAnswer, SubmissionStatus, TransactionAnswer, parse_body
+from registry.service import Service
+from registry.service.acts import expect_version
+from registry.wire import (
+    SignedSubmission,
+    SubmissionAnswer,
+    SubmissionStatus,
+    TransactionAnswer,
+    parse_body,
+    signature_of,
+    submission_of,
+)
 
 router = APIRouter(tags=["submissions"])
 MAX_ITEMS = 200
@@ -35,7 +47,11 @@ async def submit(request: Request) -> Response:
     if not isinstance(value, list):
         signed = parse_body(SignedSubmission, value)
         return await once(
-            request, caller, body, lambda: (202, service.submissions.submit(signed, caller.network))
+            request,
+            caller,
+            body,
+            lambda: (202, service.submissions.submit(signed, caller.network)),
+            lambda: _signer(service, signed),
         )
     if len(value) > MAX_ITEMS:
         raise TooLarge(f"an array has at most {MAX_ITEMS} submissions, got {len(value)}")
@@ -77,8 +93,8 @@ async def show_submission(request: Request, version_id: str) -> Response:
 @router.post("/v1/submissions/{version_id}/cancel", status_code=202, response_model=TransactionAnswer)
 async def cancel_submission(request: Request, version_id: str) -> Response:
     """Relay a signed `cancel`."""
-    parse_hex32(version_id.lower())
-    return await relay(request, "TwinRegistry")
+    check = expect_version("cancel", VersionId(parse_hex32(version_id.lower())))
+    return await relay(request, "TwinRegistry", check=check)
 
 
 def _read(item: object) -> SignedSubmission | RegistryError:
@@ -86,6 +102,11 @@ def _read(item: object) -> SignedSubmission | RegistryError:
         return parse_body(SignedSubmission, item)
     except Malformed as e:
         return e
+
+
+def _signer(service: Service, signed: SignedSubmission) -> Address:
+    digest = submission_digest(service.contracts.domain, submission_of(signed.submission))
+    return recover(digest, signature_of(signed.signature))
 
 
 def _result(result: SubmissionAnswer | RegistryError) -> object:

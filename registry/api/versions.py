@@ -1,6 +1,7 @@
 """Models and versions: search, show, manifest, files, lineage, and the transactions that move them."""
 
 from collections.abc import Awaitable, Callable
+from itertools import product
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
@@ -11,9 +12,11 @@ from registry.api.exchange import SELF_SIGNED, answer, caller_of, in_thread, pos
 from registry.api.shapes import grant_answer, kin_answer, model_answer, version_answer
 from registry.core.ids import read_count
 from registry.core.refs import Reference, parse_reference
+from registry.core.transaction import read_transaction
 from registry.errors import Malformed
 from registry.index import Search
 from registry.index.search import parse_metric
+from registry.service.acts import Check, expect_alias, expect_version
 from registry.wire import RawTransaction, TransactionAnswer, VersionAnswer
 
 router = APIRouter(tags=["models"])
@@ -47,12 +50,14 @@ def versioned(suffix: str, *, methods: list[str], **options: Any) -> Callable[[H
 
     def mount(handler: Handler) -> Handler:
         name = handler.__name__
-        for prefix, spelling in (("{ref:versionid}", "id"), ("{namespace:namespace}/{name}", "name")):
+        spellings = (("{ref:versionid}", "id"), ("{namespace:namespace}/{name}", "name"))
+        for (prefix, spelling), method in product(spellings, methods):
+            # An operation id names one operation: a HEAD beside a GET needs its own.
             router.add_api_route(
                 f"/v1/versions/{prefix}{suffix}",
                 handler,
-                methods=methods,
-                operation_id=f"{name}_by_{spelling}",
+                methods=[method],
+                operation_id=f"{'head_' if method == 'HEAD' else ''}{name}_by_{spelling}",
                 **options,
             )
         return handler
@@ -100,8 +105,9 @@ async def show_model(request: Request, namespace: str, name: str) -> Response:
 
 @router.post("/v1/models/{namespace}/{name}/aliases/{alias}", status_code=202)
 async def set_alias(request: Request, namespace: str, name: str, alias: str) -> Response:
-    """Relay a signed `setAlias`."""
-    return await relay(request, "TwinRegistry")
+    """Relay a signed `setAlias` of this alias."""
+    check = expect_alias(service_of(request).index, f"{namespace}/{name}", alias)
+    return await relay(request, "TwinRegistry", check=check)
 
 
 @router.post("/v1/transactions", status_code=202, response_model=TransactionAnswer)
@@ -157,8 +163,10 @@ async def show_lineage(request: Request) -> Response:
 
 @versioned("/status", methods=["POST"], status_code=202, response_model=TransactionAnswer)
 async def set_status(request: Request) -> Response:
-    """Relay a signed `setStatus`."""
-    return await relay(request, "TwinRegistry", "Consortium")
+    """Relay a signed `setStatus` of this version, or the council's call that leads to one."""
+    row = await in_thread(service_of(request).catalogue.resolve, reference_of(request))
+    check = expect_version("setStatus", row.version_id)
+    return await relay(request, "TwinRegistry", "Consortium", check=check)
 
 
 @versioned("/grants", methods=["GET"])
@@ -177,15 +185,26 @@ async def change_grants(request: Request) -> Response:
     return await relay(request, "Consortium")
 
 
-async def relay(request: Request, *contracts: str) -> Response:
+async def relay(request: Request, *contracts: str, check: Check | None = None) -> Response:
     """Relay one signed transaction to one of these contracts; 202 with its hash."""
     service = service_of(request)
 
     def act(body: RawTransaction, _caller: object) -> TransactionAnswer:
-        tx_hash = service.relay.send(bytes.fromhex(body.raw_transaction[2:]), to=contracts)
+        tx_hash = service.relay.send(_raw(body), to=contracts, check=check)
         return TransactionAnswer(tx_hash="0x" + tx_hash.hex())
 
-    return await post(request, SELF_SIGNED, RawTransaction, act, status=202)
+    return await post(
+        request,
+        SELF_SIGNED,
+        RawTransaction,
+        act,
+        status=202,
+        signer=lambda body: read_transaction(_raw(body))[1],
+    )
+
+
+def _raw(body: RawTransaction) -> bytes:
+    return bytes.fromhex(body.raw_transaction[2:])
 
 
 def integer(request: Request, name: str, default: int) -> int:

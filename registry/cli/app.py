@@ -11,6 +11,9 @@ from registry.cli.context import Globals, split_globals
 from registry.cli.output import error_line
 from registry.errors import RegistryError
 
+_USAGE = 2
+_HELP = "add --help to see what the command takes"
+
 app = typer.Typer(
     name="twinledger",
     help="A registry for pre-trained digital-twin models of wireless systems.",
@@ -49,7 +52,10 @@ def run(arguments: list[str]) -> int:
             typer.main.get_command(app).main(rest, prog_name="twinledger")
     except SystemExit as e:
         # How typer ends every run: 0, 2 for the usage, or what a command chose.
-        return e.code if isinstance(e.code, int) else 0
+        code = e.code if isinstance(e.code, int) else 0
+        if code == _USAGE and given.json:
+            print(json.dumps({"code": "usage", "detail": "the command line cannot be read", "hint": _HELP}))
+        return code
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 1

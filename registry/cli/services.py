@@ -110,7 +110,7 @@ def list_() -> None:
     offers = [[o.offer, o.kind, o.provider, o.price, o.bond, o.standing, o.job[:14]] for o in found.offers]
     services = [
         [s.service, s.kind, s.provider, s.wage, sum(e.paid for e in s.epochs), len(s.epochs), s.held]
-        for s in found.services
+        for s in found.items
     ]
     lines = [
         *table(["offer", "kind", "provider", "price", "bond", "standing", "job"], offers),

@@ -105,7 +105,7 @@ class Services:
 
     def _newest(self) -> ServiceBody:
         mine = self._session.signer().address
-        found = [s for s in self.all().services if s.requester == mine]
+        found = [s for s in self.all().items if s.requester == mine]
         if not found:
             raise NotFound("the service is not projected yet", hint="run `twinledger service list`")
         return found[-1]

@@ -12,6 +12,7 @@ from registry.chain.reverts import decode_revert
 from registry.core.ids import Address
 from registry.core.transaction import Transaction, read_transaction
 from registry.errors import Malformed, NotAuthorized
+from registry.service.acts import Check
 
 _PATIENCE_S = 5.0
 CONTRACTS = ("Consortium", "TwinRegistry", "StorageMarket", "RewardPool", "AuditAnchor")
@@ -25,10 +26,11 @@ class Relay:
         self._projected = projected
         self._names = {contracts.address(name): name for name in contracts.deployment.names}
 
-    def send(self, raw: bytes, *, to: Collection[str] = CONTRACTS) -> bytes:
+    def send(self, raw: bytes, *, to: Collection[str] = CONTRACTS, check: Check | None = None) -> bytes:
         """Hand in a transaction to one of our contracts; answers its hash.
 
         Malformed for another chain, NotAuthorized for another contract, else the contract's own refusal.
+        `check` is asked about calls of the TwinRegistry; what the council proposes it judges itself.
         """
         transaction, sender = read_transaction(raw)
         chain_id = self._contracts.link.chain_id
@@ -43,6 +45,8 @@ class Relay:
                 f"this route relays transactions to {', '.join(to)}, not to {transaction.to}",
                 hint="take the contract's address from `GET /v1/deployment`",
             )
+        if check is not None and name == "TwinRegistry":
+            check(transaction.payload)
         self._try(transaction, sender)
         tx_hash = self._contracts.link.send(raw)
         self._settle(tx_hash)

@@ -17,8 +17,9 @@ class Services:
     def all(self) -> ServicesBody:
         """Every offer and every service, by number."""
         return ServicesBody(
+            items=[self.service(number) for number in self._index.services()],
+            next=None,
             offers=[self.offer(number) for number in self._index.offers()],
-            services=[self.service(number) for number in self._index.services()],
         )
 
     def offer(self, number: int) -> OfferBody:

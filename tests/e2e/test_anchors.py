@@ -1,0 +1,104 @@
+"""Both logs anchored on chain by a running installation; a lost gateway log shows; openings end in time."""
+
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from conftest import Live, write_weights
+
+from registry.cli.serving import in_background
+from registry.config import Home, load_settings
+from registry.errors import VerificationFailed
+from registry.sdk import Client
+from registry.wiring.up import running
+
+
+@contextmanager
+def installation(home: Home, **options: object) -> Iterator[Live]:
+    given = {"api.port": 0, "log.anchor_slots": 2, **{k.replace("__", "."): v for k, v in options.items()}}
+    settings = load_settings(home, {}, folder=home.root, options=given).settings
+    with running(home, settings) as found, in_background(found.gateway.service, settings, found.listener):
+        yield Live(home, settings, found)
+
+
+@pytest.fixture(scope="module")
+def anchored(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
+    """A home whose logs were anchored, stopped again. Not to be changed: copy it."""
+    home = Home(tmp_path_factory.mktemp("anchors") / "home").make()
+    with installation(home) as live:
+        weights = write_weights(home.root.parent / "w.safetensors", 1)
+        with Client(home=home.root) as client:
+            client.submit("local/anchored", [weights], {})
+        eventually(lambda: all(latest(live, log) for log in ("chain", "gateway")))
+        anchors = live.running.gateway.contracts.read("AuditAnchor", "latest", chain_log(live).origin)
+        assert chain_log(live).root(anchors[2]) == anchors[0]
+    yield home
+
+
+def chain_log(live: Live):
+    return live.running.gateway.logs.chain
+
+
+def latest(live: Live, which: str) -> int:
+    """The anchored size of one of the two logs."""
+    logs = live.running.gateway.logs
+    log = logs.chain if which == "chain" else logs.gateway.log
+    size: int = live.running.gateway.contracts.read("AuditAnchor", "latest", log.origin)[2]
+    return size
+
+
+def eventually(holds) -> None:
+    """The limit only keeps a broken run from hanging."""
+    end = time.monotonic() + 120
+    while not holds():
+        assert time.monotonic() < end
+        time.sleep(0.2)
+
+
+def test_both_logs_are_anchored_and_what_was_anchored_is_still_in_them(
+    anchored: Home, tmp_path: Path
+) -> None:
+    home = Home(Path(shutil.copytree(anchored.root, tmp_path / "home")))
+    with installation(home, log__anchor_slots=1 << 20) as live:
+        assert latest(live, "chain") > 0
+        assert latest(live, "gateway") > 0
+
+
+def test_anchors_alone_cause_no_further_anchor(anchored: Home, tmp_path: Path) -> None:
+    home = Home(Path(shutil.copytree(anchored.root, tmp_path / "home")))
+    with installation(home, log__anchor_slots=1) as live:
+        gateway = live.running.gateway
+        # The start is news; its anchor is not.
+        eventually(lambda: latest(live, "gateway") == len(gateway.logs.gateway.log) - 1)
+        before = gateway.contracts.link.head().number
+        seen = latest(live, "gateway")
+        time.sleep(5)
+        assert latest(live, "gateway") == seen
+        assert gateway.contracts.link.head().number <= before + 1
+
+
+def test_a_gateway_log_that_was_lost_is_refused_at_the_start(anchored: Home, tmp_path: Path) -> None:
+    home = Home(Path(shutil.copytree(anchored.root, tmp_path / "home")))
+    for file in home.log.glob("gateway.db*"):
+        file.unlink()
+    with pytest.raises(VerificationFailed, match="were anchored"), installation(home):
+        pass
+
+
+def test_openings_are_deleted_when_their_time_is_over_and_the_log_says_so(
+    anchored: Home, tmp_path: Path
+) -> None:
+    home = Home(Path(shutil.copytree(anchored.root, tmp_path / "home")))
+    with installation(home, log__openings_days=0) as live:
+        gateway = live.running.gateway
+        openings = gateway.logs.gateway.openings
+        gateway.anchors.forget()
+        assert openings.oldest() is not None, "younger than a day are kept together until then"
+        openings._db.execute("UPDATE openings SET time = time - 200000")
+        eventually(lambda: openings.oldest() is None)
+        log = gateway.logs.gateway.log
+        kinds = [record.entry.kind for record in log.entries(0, len(log))]
+        assert kinds.count("openings_deleted") == 1

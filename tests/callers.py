@@ -31,8 +31,8 @@ class Ask:
     body: bytes = b""
     content_type: str = "application/json"
 
-    def send(self, url: str, authorization: str | None = None) -> Answer:
-        headers = {"content_type": self.content_type}
+    def send(self, url: str, authorization: str | None = None, **headers: str) -> Answer:
+        headers = {"content_type": self.content_type, **headers}
         if authorization is not None:
             headers["authorization"] = authorization
         return ask(url, self.method, self.target, self.body, **headers)

@@ -1,13 +1,14 @@
 """Content by CID: streamed in, streamed out, with ranges; and the trustless gateway `/ipfs`."""
 
 import hashlib
+import json
 import re
 from collections.abc import Iterator
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import StreamingResponse
 
-from registry.api.exchange import answer, caller_of, caller_with, in_thread, service_of
+from registry.api.exchange import PROBLEM, answer, caller_of, caller_with, in_thread, problem_of, service_of
 from registry.api.streams import receive, send
 from registry.core.cid import Cid
 from registry.core.ids import hex32
@@ -18,7 +19,9 @@ from registry.wire import CarAnswer, UploadAnswer
 router = APIRouter(tags=["content"])
 CAR = "application/vnd.ipld.car"
 RAW = "application/vnd.ipld.raw"
-_RANGE = re.compile(r"bytes=(\d+)-(\d*)$")
+# No file is longer than 19 digits can say; a longer number is no range, and is ignored.
+_RANGE = re.compile(r"bytes=([0-9]{1,19})-([0-9]{0,19})")
+_SUFFIX = re.compile(r"bytes=-([0-9]{1,19})")
 
 
 @router.put("/v1/content/{cid}", response_model=UploadAnswer)
@@ -102,7 +105,7 @@ async def content_response(
     headers = {"accept-ranges": "bytes", "etag": f'"{cid}"', **(extra or {})}
     first, last, status = _range(request.headers.get("range"), size)
     if status == 416:
-        return Response(status_code=416, headers={"content-range": f"bytes */{size}"})
+        return _no_such_range(size)
     if status == 206:
         headers["content-range"] = f"bytes {first}-{last}/{size}"
     length = last - first + 1
@@ -115,16 +118,22 @@ async def content_response(
     )
 
 
+def _no_such_range(size: int) -> Response:
+    problem = problem_of(Malformed(f"the range begins after the last of {size} bytes")) | {"status": 416}
+    headers = {"content-range": f"bytes */{size}"}
+    return Response(json.dumps(problem), status_code=416, headers=headers, media_type=PROBLEM)
+
+
 def _range(header: str | None, size: int) -> tuple[int, int, int]:
     """First and last byte and the status; a header that is no single range from the front is ignored."""
     whole = (0, size - 1, 200)
     if header is None:
         return whole
-    suffix = re.fullmatch(r"bytes=-(\d+)", header)
+    suffix = _SUFFIX.fullmatch(header)
     if suffix is not None:
         wanted = int(suffix[1])
         return (max(0, size - wanted), size - 1, 206) if wanted and size else (0, 0, 416)
-    match = _RANGE.match(header)
+    match = _RANGE.fullmatch(header)
     if match is None:
         return whole
     first = int(match[1])

@@ -17,6 +17,7 @@ The container is a plain zip, stored and not compressed, so it has one spelling 
 
 import io
 import zipfile
+import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -38,6 +39,11 @@ from registry.errors import Malformed, RegistryError, VerificationFailed
 SCHEMA = "twinledger/case/1"
 INDEX, HEADER, PROV, REPORT = "index.json", "proofs/case.json", "prov.json", "report.html"
 PROMISES = "proofs/promises.jsonl"
+# What zipfile raises for bytes that are no zip, or no longer one.
+_DAMAGE = (
+    *(zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError),
+    *(EOFError, ValueError, OSError),
+)
 MAX_MEMBER_BYTES = 2 << 30
 
 
@@ -257,10 +263,13 @@ def unpack(raw: bytes) -> dict[str, bytes]:
             if any(about.file_size > MAX_MEMBER_BYTES for about in box.infolist()):
                 raise VerificationFailed("a member is larger than an evidence file may hold")
             members = {name: box.read(name) for name in names}
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, ValueError, OSError) as e:
+    except _DAMAGE as e:
         raise VerificationFailed(f"the container is damaged: {e}") from e
     if len(members) != len(names):
         raise VerificationFailed("the container holds a member twice")
+    for needed in (HEADER, PROV, REPORT):
+        if needed not in members:
+            raise VerificationFailed(f"{needed} is missing", member=needed)
     _compare_with_index(members)
     return members
 

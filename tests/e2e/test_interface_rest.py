@@ -1,0 +1,248 @@
+"""The REST interface as another program meets it: nothing of ours on the client's side."""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+from eth_abi.abi import encode
+from eth_account import Account
+from eth_utils.crypto import keccak
+from outsider import NOTHING, Outsider, Twin, hx, raw_cid, text_cid
+
+VERSION = "(uint64,bytes32,bytes32,bytes32,bytes32[],uint64,bytes32,address)"
+
+
+@pytest.fixture(scope="session")
+def outsider(live) -> Outsider:
+    return Outsider(live.home.root, live.url)
+
+
+@pytest.fixture(scope="session")
+def sealed(outsider: Outsider) -> Iterator[Twin]:
+    twin = outsider.twin("outside-sealed", 101)
+    assert outsider.seal(twin)["version_id"] == twin.id
+    yield twin
+
+
+def call(signature: str, *values: object) -> bytes:
+    kinds = signature[signature.index("(") + 1 : -1].replace("VERSION", VERSION)
+    name = signature[: signature.index("(")]
+    types = [VERSION, *kinds.removeprefix(VERSION).strip(",").split(",")] if VERSION in kinds else [kinds]
+    types = [kind for kind in types if kind]
+    return keccak(f"{name}({kinds})".encode())[:4] + encode(types, values)
+
+
+def test_a_client_that_hashes_and_signs_by_itself_gets_a_receipt(outsider, sealed):
+    status = outsider.get(f"/v1/submissions/{sealed.id}")
+    receipt = status["receipt"]
+    assert status["state"] == "final"
+    assert set(receipt) == {
+        *("schema", "chain_id", "registry", "version_id", "number", "model", "block", "tx_hash"),
+        *("event_index", "receipt_proof", "log", "promise"),
+    }
+    assert set(receipt["receipt_proof"]) == {"header", "tx_index", "nodes"}
+    assert receipt["log"] is None or set(receipt["log"]) == {"origin", "index", "inclusion", "checkpoint"}
+    assert hx(keccak(bytes.fromhex(receipt["receipt_proof"]["header"][2:]))) == receipt["block"]["hash"]
+    assert (receipt["version_id"], receipt["model"], receipt["number"]) == (
+        sealed.id,
+        "local/outside-sealed",
+        1,
+    )
+    outsider.check_promise(receipt["promise"])
+
+
+def test_every_form_of_a_reference_names_the_same_version(outsider, sealed):
+    name, id_ = "local/outside-sealed", sealed.id
+    forms = [name, f"{name}@v1", id_, id_[:10], "0X" + id_[2:].upper(), id_[:30].upper().replace("X", "x")]
+    forms += [name.replace("/", "%2F"), name.replace("/", "%2f") + "%40v1"]
+    for form in forms:
+        assert outsider.get(f"/v1/versions/{form}")["version_id"] == id_, form
+        assert outsider.ask("GET", f"/v1/versions/{form}/manifest").body == sealed.manifest
+        assert outsider.ask("GET", f"/v1/versions/{form}/files/twin.safetensors").body == sealed.weights
+
+
+@pytest.mark.parametrize(
+    ("reference", "status"),
+    [
+        *(("local/outside-sealed@v2", 404), ("local/outside-sealed@nobody", 404), ("0xdeadbeef", 404)),
+        *(("0xdeadbee", 400), ("Local/outside-sealed", 400), ("local/outside-sealed@latest", 400)),
+        *(("local/outside-sealed@v0", 400), ("local/outside-sealed@v01", 400)),
+    ],
+)
+def test_a_reference_that_means_nothing_is_told_apart_from_one_that_is_malformed(
+    outsider, sealed, reference, status
+):
+    reply = outsider.ask("GET", f"/v1/versions/{reference}")
+    assert reply.status == status
+    assert reply.headers["content-type"] == "application/problem+json"
+    assert {"code", "hint", "retryable", "status", "detail"} <= set(reply.json)
+
+
+def test_an_array_answers_item_by_item(outsider, sealed):
+    good = outsider.twin("outside-array", 102)
+    outsider.upload(good)
+    reply = outsider.post("/v1/submissions", [outsider.signed(good), {"nope": 1}, outsider.signed(sealed)])
+    first, second, third = reply.json
+    assert reply.status == 202
+    assert set(first) == {"version_id", "state", "quote", "promise"}
+    assert first["version_id"] == good.id
+    outsider.check_promise(first["promise"])
+    assert second["code"] == "malformed"
+    assert third["version_id"] == sealed.id
+
+
+def test_a_refused_submission_answers_with_the_status_of_its_problem(outsider):
+    twin = outsider.twin("outside-refused", 103)
+    signed = outsider.signed(twin)
+    assert outsider.post("/v1/submissions", signed).status == 409, "its bytes are not held"
+    outsider.upload(twin)
+    stranger = outsider.signed(twin, Account.create())
+    assert outsider.post("/v1/submissions", stranger).status in (401, 403)
+    assert outsider.post("/v1/submissions", {**signed, "extra": 1}).status == 400
+    number = {**signed, "submission": {**signed["submission"], "max_price": twin.terms["maxPrice"]}}
+    assert outsider.post("/v1/submissions", number).status == 400, "wei are strings"
+    cheap = replace(twin, terms={**twin.terms, "maxPrice": 1})
+    assert outsider.post("/v1/submissions", outsider.signed(cheap)).status == 402
+
+
+def test_content_goes_in_signed_over_its_cid_and_comes_out_in_ranges(outsider):
+    data = b"content of an outsider" * 3
+    target = f"/v1/content/{text_cid(raw_cid(data))}"
+    assert outsider.ask("HEAD", target).status == 404
+    digest = hashlib.sha256(data).digest()
+    over_body = outsider.authorization("PUT", target, digest)
+    assert outsider.ask("PUT", target, data, over_body).status == 401
+    assert outsider.ask("PUT", target, data, outsider.authorization("PUT", target, NOTHING)).status == 200
+    assert outsider.ask("PUT", target, data + b"x").status == 422
+    unnamed = outsider.ask(
+        "PUT", "/v1/content", data, outsider.authorization("PUT", "/v1/content", digest)
+    ).json
+    assert unnamed == {"cid": target.split("/")[-1], "sha256": hx(digest), "size": len(data)}
+    assert outsider.ask("GET", target, headers={"Range": "bytes=3-9"}).body == data[3:10]
+    part = outsider.ask("GET", target, headers={"Range": "bytes=-4"})
+    assert (part.status, part.body) == (206, data[-4:])
+    assert part.headers["content-range"] == f"bytes {len(data) - 4}-{len(data) - 1}/{len(data)}"
+    assert outsider.ask("GET", target, headers={"Range": "bytes=9999-"}).status == 416
+    for shape in ("raw", "car"):
+        served = outsider.ask("GET", f"/ipfs/{target.split('/')[-1]}?format={shape}")
+        assert served.headers["content-type"].startswith(f"application/vnd.ipld.{shape}")
+
+
+def test_a_car_of_many_blocks_goes_in_at_once(outsider):
+    blocks = [f"block {number}".encode() for number in range(3)]
+    cids = [raw_cid(block) for block in blocks]
+    roots = bytes([0x80 | len(cids)]) + b"".join(b"\xd8\x2a\x58\x25\x00" + cid for cid in cids)
+    header = b"\xa2\x65roots" + roots + b"\x67version\x01"
+    car = b"".join(bytes([len(part)]) + part for part in [header]) if len(header) < 128 else None
+    if car is None:
+        car = bytes([len(header) & 127 | 128, len(header) >> 7]) + header
+    car += b"".join(bytes([len(cid + block)]) + cid + block for cid, block in zip(cids, blocks, strict=True))
+    reply = outsider.ask("PUT", "/v1/content", car, {"Content-Type": "application/vnd.ipld.car"})
+    assert reply.json == {"roots": [text_cid(cid) for cid in cids], "blocks": 3}
+    assert outsider.ask("GET", f"/v1/content/{text_cid(cids[1])}").body == blocks[1]
+
+
+def test_a_signed_request_counts_once_within_five_minutes_and_for_its_own_target(outsider):
+    target = "/v1/models?limit=5"
+    empty = hashlib.sha256(b"").digest()
+    header = outsider.authorization("GET", target, empty, cell="local/tower-1")
+    assert outsider.ask("GET", target, headers=header).status == 200
+    assert outsider.ask("GET", target, headers=header).status == 401, "its nonce is used"
+    other = outsider.authorization("GET", target, empty)
+    assert outsider.ask("GET", "/v1/models?limit=6", headers=other).status == 401
+    for age in (-400, 400):
+        late = outsider.authorization("GET", target, empty, age=age)
+        assert outsider.ask("GET", target, headers=late).status == 401
+    tampered = outsider.authorization("GET", target, empty)["Authorization"].replace('cell=""', 'cell="a/b"')
+    assert outsider.ask("GET", target, headers={"Authorization": tampered}).status == 401
+
+
+def test_transactions_of_both_kinds_are_relayed_and_an_act_goes_to_its_own_route(outsider, sealed):
+    registry = outsider.settings["registry"]
+    deposit = call("deposit(address)", outsider.account.address)
+    for market in (False, True):
+        signed = outsider.transaction(registry, deposit, value=5, market=market)
+        reply = outsider.post("/v1/transactions", signed)
+        assert reply.status == 202, reply.body
+        assert set(reply.json) == {"tx_hash"}
+        assert outsider.post("/v1/transactions", signed).json == reply.json, "sending again is harmless"
+    alias = call(f"setAlias({VERSION},string)", sealed.abi, "tested")
+    for route in (
+        "/v1/models/local/outside-sealed/aliases/other",
+        "/v1/models/local/elsewhere/aliases/tested",
+        f"/v1/versions/{sealed.id}/status",
+        f"/v1/submissions/{sealed.id}/cancel",
+    ):
+        reply = outsider.post(route, outsider.transaction(registry, alias))
+        assert reply.status == 400, (route, reply.body)
+    route = "/v1/models/local/outside-sealed/aliases/tested"
+    assert outsider.post(route, outsider.transaction(registry, deposit, value=1)).status == 400
+    assert outsider.post(route, outsider.transaction(registry, alias)).status == 202
+    assert outsider.get("/v1/versions/local/outside-sealed@tested")["version_id"] == sealed.id
+    status = call(f"setStatus({VERSION},uint8,string)", sealed.abi, 2, "an outsider says so")
+    assert outsider.post("/v1/versions/0x" + "ab" * 8 + "/status", {"raw_transaction": "0x"}).status == 404
+    reply = outsider.post(f"/v1/versions/{sealed.id[:14]}/status", outsider.transaction(registry, status))
+    assert reply.status == 202, reply.body
+    assert outsider.get(f"/v1/versions/{sealed.id}")["status"] == "deprecated"
+
+
+def test_an_idempotency_key_belongs_to_who_signed_the_body(outsider):
+    first, second = outsider.twin("outside-key-a", 104), outsider.twin("outside-key-b", 105)
+    outsider.upload(first)
+    key = {"Idempotency-Key": "one"}
+    body = outsider.signed(first)
+    reply = outsider.post("/v1/submissions", body, key)
+    assert reply.status == 202
+    assert outsider.post("/v1/submissions", body, key).body == reply.body
+    assert outsider.post("/v1/submissions", outsider.signed(second), key).status == 409
+    stranger = outsider.post("/v1/submissions", outsider.signed(second, Account.create()), key)
+    assert stranger.status != 409 or "Idempotency-Key" not in stranger.json["detail"]
+
+
+def test_lists_come_in_pages_of_at_most_a_thousand(outsider, sealed):
+    outsider.seal(outsider.twin("outside-paged", 106))
+    seen, cursor = [], ""
+    while cursor is not None:
+        page = outsider.get(f"/v1/models?limit=1{cursor and '&cursor=' + cursor}")
+        assert set(page) == {"items", "next"}
+        seen += [item["model"] for item in page["items"]]
+        cursor = page["next"]
+    assert len(seen) == len(set(seen))
+    assert {"local/outside-sealed", "local/outside-paged"} <= set(seen)
+    for limit in ("0", "1001", "x", "-1"):
+        assert outsider.ask("GET", f"/v1/models?limit={limit}").status == 400
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        *("/v1/models", "/v1/search", "/v1/submissions", "/v1/members", "/v1/cells", "/v1/proposals"),
+        *("/v1/fees/epochs", "/v1/miners", "/v1/tasks", "/v1/services"),
+        *("/v1/audit/events", "/v1/audit/timeline", "/v1/audit/checkpoints"),
+    ],
+)
+def test_every_list_has_items_and_next(outsider, target):
+    assert {"items", "next"} <= set(outsider.get(target))
+
+
+def test_addresses_are_taken_in_any_case_and_answered_in_eip_55(outsider):
+    address = outsider.account.address
+    for spelling in (address.lower(), "0x" + address[2:].upper(), address):
+        account = outsider.get(f"/v1/accounts/{spelling}")
+        assert account["address"] == address
+        assert isinstance(account["balance"], str)
+        assert account["balance"].isdigit()
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b'{"size":1,"size":2}', b'{"size":"1"}', b'{"size":1,"more":1}'])
+def test_a_body_that_is_not_exactly_the_shape_is_refused(outsider, body):
+    reply = outsider.ask("POST", "/v1/fees/quote", body)
+    assert (reply.status, reply.json["code"]) == (400, "malformed")
+
+
+def test_the_quote_is_in_decimal_strings(outsider):
+    quote = outsider.post("/v1/fees/quote", {"size": 1000, "fee_class": 1}).json
+    assert int(quote["total"]) == 1000 * (int(quote["rho"]) + int(quote["tax"]))
+    assert json.dumps(quote["total"]).startswith('"')

@@ -246,6 +246,16 @@ def test_members_and_cells_are_as_they_were_left(story: Story) -> None:
     assert [m.roles for m in story.index.members()] == [Role(0)]
 
 
+def test_a_grant_stands_until_it_is_taken_back(story: Story) -> None:
+    version = story.seals("a")
+    given = {"versionId": version.id, "reader": ANA, "by": ANA}
+    story.happens("Consortium", "Granted", **given, keyVersion=2, wrappedKey=b"key")
+    story.happens("Consortium", "Ungranted", **given)
+    granted, taken = story.index.grant_history(version.id)
+    assert (granted.reader, granted.key_version, granted.wrapped_key) == (ANA, 2, b"key")
+    assert (taken.reader, taken.wrapped_key) == (ANA, None)
+
+
 def test_what_was_projected_is_there_after_a_restart(story: Story, open_engine: Callable[[], Engine]) -> None:
     version = story.seals("a")
     again = Projection(open_engine())

@@ -66,6 +66,7 @@ class Audits:
         self._worthless: set[int] = set()
         self._next_look = 0
         self._next_claim = 0
+        self._next_lift = 0
 
     def keep(self, slot: int) -> None:
         """Attest what is due in this slot, lift what can be lifted, and claim what is settled."""
@@ -85,10 +86,9 @@ class Audits:
             elif slot >= audit.beacon_slot + self._audit_slots // 2:
                 self._running.remove(audit)
                 self._judge(audit)
+        self._lift(slot)
         if slot >= self._next_claim:
-            self._next_claim = slot + self._contracts.params().turn_slots
-            self._lift(slot)
-            self._claim()
+            self._claim(slot)
 
     def _begin(self, audit_slots: int, slot: int) -> None:
         """Take up the audits of epochs that were closed since the last look."""
@@ -116,7 +116,10 @@ class Audits:
                 self._absent.add((audit.epoch, miner))
 
     def _lift(self, slot: int) -> None:
-        """Whoever was absent and answers again gets its credits."""
+        """Whoever was absent and answers again gets its credits; asked once a turn."""
+        if slot < self._next_lift:
+            return
+        self._next_lift = slot + self._contracts.params().turn_slots
         for epoch, miner in sorted(self._absent):
             verdict = self._verdict(epoch, miner)
             if verdict is Verdict.ABSENT:
@@ -128,12 +131,18 @@ class Audits:
             elif verdict is not Verdict.NONE or not self._is_audited_at(epoch, slot):
                 self._absent.discard((epoch, miner))
 
-    def _claim(self) -> None:
-        """Collect credits whose audit is over, and withdraw them into the miner's coin."""
+    def _claim(self, slot: int) -> None:
+        """Collect credits whose audit is over, and withdraw them into the miner's coin.
+
+        Once in a few epochs: every transaction takes a block, and on a small chain that is a slot.
+        """
+        params = self._contracts.params()
+        self._next_claim = slot + params.turn_slots
         settled = {epoch: wei for epoch in self._sight.uncollected(self.address) if (wei := self._due(epoch))}
         claimed = dict(list(settled.items())[:_PAGE])
         if claimed and self._send("TwinRegistry", "collect", self.address, list(claimed)):
             self._send("TwinRegistry", "withdraw", sum(claimed.values()))
+            self._next_claim = slot + _CLAIM_EPOCHS * params.slots_per_epoch
 
     def _due(self, epoch: int) -> int:
         """What may be collected of an epoch now, in wei."""
@@ -232,4 +241,5 @@ class Audits:
 
 _PAGE = 50
 _RECALLED = 200
+_CLAIM_EPOCHS = 4
 _UNKNOWN = Address("0x" + "0" * 40)

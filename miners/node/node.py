@@ -100,6 +100,9 @@ class MinerNode:
             selection = self._select(entries)  # an epoch was closed: other prices, other items
         if not selection.batch or not self._is_my_turn(slot, selection.batch):
             return 0
+        self._look(pending)
+        if not self._sealed.keys().isdisjoint(selection.batch):
+            return 0  # the miner before us was quicker while we looked
         return self._seal(_in_order(entries, selection.batch), slot)
 
     def settle(self, timeout_s: float) -> None:

@@ -4,6 +4,7 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
+from registry.demo.congestion import print_congestion
 from registry.demo.results import Choice, DemoResult
 from registry.demo.transfer import Savings
 
@@ -88,6 +89,8 @@ def print_report(result: DemoResult, console: Console) -> None:
     console.print(table)
     for line in (uplink_line(result), *savings_lines(result.savings), *privacy_lines(result)):
         console.print(line, highlight=False, soft_wrap=True)
+    if result.market is not None:
+        print_congestion(result.market, console)
     console.print("\ncontinue with:", highlight=False)
     for command in result.commands:
         console.print(f"  {command}", highlight=False, soft_wrap=True, markup=False)

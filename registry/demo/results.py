@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from registry.demo.congestion import Congestion
 from registry.demo.privacy import Privacy, PrivacyCost
 from registry.demo.transfer import Excluded, Ranked, Savings
 
@@ -48,6 +49,7 @@ class DemoResult:
     privacy: Privacy | None
     privacy_cost: PrivacyCost | None
     home: Path | None
+    market: Congestion | None = None
 
     def document(self) -> Mapping[str, object]:
         """The findings as one JSON document, for `--json`."""

@@ -154,7 +154,8 @@ def _page(held: dict[str, Any]) -> str:
         "",
         "Written by `scripts/bench/run`; do not edit. Each line compares two figures of one run on one",
         "machine, taken in turn. Only the ratio carries over to another machine; *load* is the number of",
-        "processes that wanted a core when the topic ended.",
+        "processes that wanted a core when the topic ended. A topic of `scripts/bench/run --help` that",
+        "is missing below has no finished run yet, so nothing is claimed about it.",
         "",
     ]
     for topic, entry in sorted(held.items()):

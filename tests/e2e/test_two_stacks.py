@@ -1,7 +1,7 @@
 """The main job on two stacks that share no backend: everything embedded, and real engines in many processes.
 
-The second is anvil, two Kubo daemons, two gateways and three miners; what one gateway took is retrieved
-through the other. The same keys and salts give the same VersionIds on both.
+The second is anvil, two Kubo daemons, two gateways (one on PostgreSQL) and three miners; what one gateway
+took is retrieved through the other. The same keys and salts give the same VersionIds on both.
 """
 
 import json
@@ -73,7 +73,7 @@ def embedded(folder: Path) -> Iterator[Stack]:
 @contextmanager
 def real(folder: Path) -> Iterator[Stack]:
     with ExitStack() as stack:
-        found = stack.enter_context(engines("anvil --args=--block-time=1", "kubo"))
+        found = stack.enter_context(engines("anvil --args=--block-time=1", "kubo", "postgres"))
         rpc, daemons = found["TWINLEDGER_ANVIL"], found["TWINLEDGER_KUBO_API"].split(",")
         home = folder / "home"
         member = keep_key(home, "development", "two stacks: member")
@@ -88,7 +88,8 @@ def real(folder: Path) -> Iterator[Stack]:
         addresses = {}
         for name, daemon in zip(("gateway-1", "gateway-2"), daemons, strict=True):
             addresses[name] = keep_key(places[name], "gateway", name)
-            configure(places[name], rpc, daemon)
+            dsn = found["TWINLEDGER_POSTGRES"] if name == "gateway-2" else None
+            configure(places[name], rpc, daemon, dsn=dsn)
             process = stack.enter_context(running("serve", "--port", 0, home=places[name]))
             gateways.append(process.wait_for(r"serves at (http\S+)"))
         made = Stack("anvil and kubo", home, *gateways, (places["gateway-1"], places["gateway-2"]))
@@ -102,13 +103,21 @@ def real(folder: Path) -> Iterator[Stack]:
         yield made
 
 
-def configure(home: Path, rpc: str, daemon: str | None, gateways: Sequence[str] = ()) -> None:
-    text = f'chain = "rpc"\n[rpc]\nurl = "{rpc}"\npoll_s = 0.2\n'
-    if daemon is not None:
-        text = f'store = "kubo"\n{text}[kubo]\napi = ["{daemon}"]\n'
-    if gateways:
-        text += f"[miner]\ngateways = {json.dumps(list(gateways))}\n"
-    (home / "twinledger.toml").write_text(text)
+def configure(
+    home: Path, rpc: str, daemon: str | None, gateways: Sequence[str] = (), dsn: str | None = None
+) -> None:
+    lines = [
+        'chain = "rpc"',
+        *(['store = "kubo"'] if daemon else []),
+        *(['database = "postgresql"'] if dsn else []),
+    ]
+    lines += ["[rpc]", f'url = "{rpc}"', "poll_s = 0.2"]
+    lines += ["[kubo]", f'api = ["{daemon}"]'] if daemon else []
+    if dsn:
+        (home / "dsn").write_text(dsn)
+        lines += ["[postgresql]", 'dsn_file = "dsn"']
+    lines += ["[miner]", f"gateways = {json.dumps(list(gateways))}"] if gateways else []
+    (home / "twinledger.toml").write_text("\n".join(lines) + "\n")
 
 
 def found_consortium(stack: Stack, member: str, addresses: dict[str, str]) -> None:

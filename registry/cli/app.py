@@ -45,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def run(arguments: list[str]) -> int:
     """Run one command and answer its exit code."""
-    given = Globals()
+    given = Globals(json="--json" in arguments)
     try:
         given, rest = split_globals(arguments)
         with given.applied():

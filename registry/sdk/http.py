@@ -194,6 +194,8 @@ def _target(path: str, query: Mapping[str, object] | None) -> str:
 
 def _early_answer(connection: http.client.HTTPConnection) -> http.client.HTTPResponse | None:
     """A server that refuses an upload answers before it has read it all: look for that answer."""
+    if connection.sock is None:
+        return None  # nobody was reached
     try:
         return connection.getresponse()
     except (OSError, http.client.HTTPException):

@@ -30,6 +30,7 @@ _PENDING = 2_000
 _GAS_PER_ITEM = 160_000
 _GAS_BASE = 500_000
 _ASIDE_SLOTS = 8
+_PARENTS = 100_000
 MAX_WINDOW_S = 86_400
 _NO_PEERS: Mapping[Address, Peer] = MappingProxyType({})
 
@@ -61,6 +62,7 @@ class MinerNode:
         self._audits = Audits(contracts, self._sender, self._sight, store, others)
         self._sealed: dict[VersionId, int] = {}
         self._aside: dict[VersionId, int] = {}
+        self._parents: set[VersionId] = set()
 
     @property
     def address(self) -> Address:
@@ -117,9 +119,12 @@ class MinerNode:
         """Take in what the chain says of these: no pool is asked whether an item is sealed."""
         restarts, found = self._sight.restarts, self._sight.look()
         if self._sight.restarts != restarts:
-            self._sealed.clear()  # another chain: what was sealed may have to be sealed again
+            # Another chain: what was sealed may have to be sealed again.
+            self._sealed.clear()
+            self._parents.clear()
         for sealed in found:
             self._sealed[sealed.version_id] = sealed.slot
+            self._parents.add(sealed.version_id)
             self._shares.serve((sealed.fee_class, sealed.namespace_id), sealed.size)
         known = {entry.version_id for entry in pending}
         self._sealed = {v: slot for v, slot in self._sealed.items() if v in known or self._backlog.waits(v)}
@@ -170,8 +175,15 @@ class MinerNode:
         )
 
     def _is_sealed(self, version_id: VersionId) -> bool:
+        if version_id in self._parents:
+            return True
         record = self._contracts.record(version_id)
-        return record is not None and record.status in (Status.ACTIVE, Status.DEPRECATED)
+        if record is None or record.status not in (Status.ACTIVE, Status.DEPRECATED):
+            return False
+        if len(self._parents) >= _PARENTS:
+            self._parents.clear()
+        self._parents.add(version_id)
+        return True
 
     def _is_my_turn(self, slot: int, batch: Sequence[VersionId]) -> bool:
         params = self._contracts.params()
@@ -196,6 +208,8 @@ class MinerNode:
             return 0
         refused = _refused(receipt)
         self._aside.update((version_id, slot + _ASIDE_SLOTS) for version_id in refused)
+        # A parent may have been revoked since it was read.
+        self._parents.difference_update(p for e in batch if e.version_id in refused for p in _parents(e))
         _log.info("sealed %d items in block %d", len(batch) - len(refused), receipt.block_number)
         return len(batch) - len(refused)
 
@@ -209,6 +223,10 @@ def _may_submit(entry: Entry, accounts: Mapping[Address, Account]) -> bool:
 def _classes(entries: Sequence[Entry], selection: Selection) -> dict[VersionId, FeeClass]:
     eligible = {*selection.batch, *selection.left}
     return {e.version_id: e.submission.fee_class for e in entries if e.version_id in eligible}
+
+
+def _parents(entry: Entry) -> Sequence[VersionId]:
+    return entry.submission.version.parents
 
 
 def _refused(receipt: Receipt) -> list[VersionId]:

@@ -103,6 +103,17 @@ def test_a_child_in_h_waits_for_its_parent_in_l(market: Market) -> None:
     assert market.events("Rejected") == []
 
 
+def test_a_child_whose_parent_was_revoked_is_refused_once_and_then_waits_aside(market: Market) -> None:
+    parent = market.submit(ANA, "parent")
+    market.look()
+    market.send(ANA, "TwinRegistry", "setStatus", version_tuple(parent), 3, "poisoned")
+    child = market.submit(ANA, "child", parents=[parent.id])
+    market.tick(20)
+    assert not market.is_sealed(child)
+    assert 1 <= len(market.events("Rejected")) <= 3  # each miner knew the parent from before, and learns once
+    assert len(market.events("Registered")) == 1
+
+
 def test_out_of_turn_and_unknown_miners_are_refused(market: Market) -> None:
     version = market.submit(ANA, "turns")
     market.go(market.slot // 2 * 2 + 2)  # the exclusive slot of a new turn

@@ -7,7 +7,6 @@ verifies, and every block of a CAR is hashed where it is stored.
 import http.client
 import json
 import secrets
-import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -127,7 +126,6 @@ class Sources:
 
     def __init__(self, sources: Sequence[HttpSource]) -> None:
         self._sources = tuple(sources)
-        self._stop = threading.Event()
 
     def pending(self, limit: int) -> Sequence[Entry]:
         """Pending submissions of all gateways, each once; Unavailable only when no gateway answers."""
@@ -163,9 +161,5 @@ class Sources:
         raise failures[0] if failures else NotFound(f"no gateway holds {cid}")
 
     def wait(self, timeout_s: float) -> None:
-        """Until it is time to ask again, or `stop`."""
-        self._stop.wait(timeout_s)
-
-    def stop(self) -> None:
-        """End every wait."""
-        self._stop.set()
+        """Gateways elsewhere are simply asked again later."""
+        time.sleep(timeout_s)

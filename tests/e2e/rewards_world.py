@@ -53,7 +53,10 @@ def cast(live, label: str, devices: int = 3, validators: int = 3) -> Cast:
     """Admits so many devices and validators of their own names."""
     sponsor = live.client()
     found = Cast(live, sponsor, [], [], [sponsor])
-    for role, count, kept in (("device", devices, found.devices), ("validator", validators, found.validators)):
+    for role, count, kept in (
+        ("device", devices, found.devices),
+        ("validator", validators, found.validators),
+    ):
         for i in range(count):
             signer = KeySigner(keccak(f"{label} {role} {i}".encode()))
             sponsor.members.add(signer.address, f"{label}-{role}s", [role])
@@ -80,7 +83,7 @@ def plan(cast_: Cast, mechanism: str = "stackelberg", **changes: object) -> Task
         "seats": 4,
         "unit": 10**12,
         "bond": 1_000,
-        "bids_s": 1,
+        "bids_s": 4,
         "reveals_s": 1,
         "window_s": WINDOW_S,
         "deadline_s": 600,

@@ -149,7 +149,11 @@ class Submissions:
         decided = decide_admission(submission, held.manifest, held.situation, self._limits)
         quote = facts.quote(submission)
         if decided is Admission.SEALED_ALREADY:
-            return SubmissionAnswer(version_id=hex32(version_id), state="sealed", quote=quote)
+            kept = self._pool.get(version_id)
+            promise = kept.promise if kept else None
+            return SubmissionAnswer(
+                version_id=hex32(version_id), state="sealed", quote=quote, promise=promise
+            )
         if decided is Admission.PENDING_ALREADY:
             entry = taken.get(version_id) or self._pool.get(version_id)
             return _answer(version_id, quote, entry.promise if entry else None)
@@ -190,6 +194,9 @@ class Submissions:
         )
 
     def _state(self, entry: Entry) -> str:
+        if entry.state == PoolState.SEALED:
+            row = self._index.version(entry.version_id)
+            return "final" if row is not None and self._receipts.is_final(row.block) else "sealed"
         if entry.state != PoolState.PENDING:
             return entry.state.value
         parents = entry.submission.version.parents

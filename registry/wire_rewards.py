@@ -10,7 +10,7 @@ from pydantic import Field
 
 from incentives.contributions import Rules
 from incentives.payouts import Payout
-from incentives.settlement import Entry, Gate, Record, Settlement, SignedMeasurement
+from incentives.settlement import Entry, Gate, SignedMeasurement
 from registry.core.canonical import canonical
 from registry.core.ids import Address, hex32, parse_hex32, to_address
 from registry.core.measurement import Measurement
@@ -152,67 +152,6 @@ class LeafBody(Body):
     def payout(self) -> Payout:
         """The payout."""
         return Payout(to_address(self.account), int(self.amount), tuple(map(int, self.detail)))
-
-
-class PayoutFile(Body):
-    """Everything that a round's root follows from, and the root."""
-
-    schema_: Literal["twinledger/payouts/1"] = Field(alias="schema", default="twinledger/payouts/1")
-    chain_id: Count
-    pool: AddressText
-    task: Count
-    round: Count
-    evaluation: Hex32
-    contributions: list[EntryBody]
-    standing: list[StandingBody]
-    screened: list[ScreenedBody]
-    leaves: list[LeafBody]
-    root: Hex32
-    total: Wei
-
-    @property
-    def record(self) -> Record:
-        """The signed integers."""
-        return Record(
-            evaluation=parse_hex32(self.evaluation),
-            entries=tuple(entry_of(body) for body in self.contributions),
-            standing={to_address(s.device): (s.positive, s.negative) for s in self.standing},
-        )
-
-    @property
-    def payouts(self) -> list[Payout]:
-        """The leaves as stated."""
-        return [leaf.payout for leaf in self.leaves]
-
-    def encode(self) -> bytes:
-        """The bytes that go into the store."""
-        return canonical(self.model_dump(mode="json", by_alias=True))
-
-
-def payout_file(settlement: Settlement, record: Record) -> PayoutFile:
-    """The document of a settled round."""
-    table = settlement.table
-    return PayoutFile(
-        chain_id=table.scope.chain_id,
-        pool=table.scope.pool,
-        task=table.scope.task,
-        round=table.scope.round,
-        evaluation=hex32(record.evaluation),
-        contributions=[entry_body(entry) for entry in record.entries],
-        standing=[
-            StandingBody(device=device, positive=good, negative=bad)
-            for device, (good, bad) in sorted(record.standing.items())
-        ],
-        screened=[
-            ScreenedBody(
-                device=s.device, theta_ppm=s.theta, excluded=None if s.exclusion is None else s.exclusion
-            )
-            for s in settlement.screened
-        ],
-        leaves=[leaf_body(payout) for payout in table.payouts],
-        root=hex32(table.root),
-        total=str(table.total),
-    )
 
 
 def leaf_body(payout: Payout) -> LeafBody:

@@ -6,7 +6,8 @@ from registry.api.exchange import answer, caller_of, in_thread, service_of
 from registry.api.shapes import account_answer, cell_answer, member_answer
 from registry.api.versions import relay
 from registry.core.ids import to_address
-from registry.wire import AccountBody, TransactionAnswer
+from registry.wire import TransactionAnswer
+from registry.wire_members import AccountBody
 
 router = APIRouter(tags=["members"])
 

@@ -7,19 +7,8 @@ from registry.core.ids import Role, hex32
 from registry.index import CellRow, GrantChange, MemberRow, ModelRow, VersionRow
 from registry.service.accounts import AccountView, Quote
 from registry.service.catalogue import Kin, status_name
-from registry.wire import (
-    AccountBody,
-    BlockBody,
-    CellBody,
-    FeePolicyBody,
-    GrantBody,
-    KinBody,
-    MemberBody,
-    ModelAnswer,
-    QuoteBody,
-    VersionAnswer,
-    version_body,
-)
+from registry.wire import BlockBody, KinBody, ModelAnswer, QuoteBody, VersionAnswer, version_body
+from registry.wire_members import AccountBody, CellBody, FeePolicyBody, GrantBody, MemberBody
 
 
 def version_answer(row: VersionRow, aliases: list[str], *, manifest: bytes | None) -> VersionAnswer:

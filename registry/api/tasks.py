@@ -9,9 +9,9 @@ from registry.api.versions import integer, page_size
 from registry.core.ids import to_address
 from registry.errors import Malformed
 from registry.wire import RawTransaction, TransactionAnswer, signature_of
+from registry.wire_payouts import PayoutFile
 from registry.wire_rewards import (
     EntryBody,
-    PayoutFile,
     SignedContribution,
     SignedMeasurementBody,
     contribution_of,

@@ -31,7 +31,7 @@ class Admission(Enum):
 
     TAKE = "take it"
     REPLACE = "it replaces the pending one, with its place in the queue lost"
-    PENDING_ALREADY = "the very same submission is pending"
+    PENDING_ALREADY = "the same version is pending, with these terms or later ones"
     SEALED_ALREADY = "the version is sealed: answer with its receipt"
 
 
@@ -225,10 +225,8 @@ def _against_pending(submission: Submission, pending: Submission | None) -> Admi
         return Admission.PENDING_ALREADY
     if submission.issued_at > pending.issued_at:
         return Admission.REPLACE
-    raise Conflict(
-        f"the version is pending with terms of {pending.issued_at}, these are of {submission.issued_at}",
-        hint="sign again: the later issued_at replaces",
-    )
+    # Of the same act signed twice the later terms stand, in whichever order they arrive.
+    return Admission.PENDING_ALREADY
 
 
 def _check_room(pool: PoolFacts, limits: AdmissionLimits) -> None:

@@ -1,15 +1,13 @@
 """Reads of the projection: what is current, and what was."""
 
-import json
 from collections.abc import Iterable, Sequence
 
-from sqlalchemy import ColumnElement, Connection, Engine, Row, Select, and_, func, select
+from sqlalchemy import Engine, and_, func, select
 
-from registry.core.ids import Address, Role, Status, VersionId, hex32, model_id, to_address
-from registry.core.refs import CHAMPION, Reference
-from registry.core.version import Version
+from registry.core.ids import Address, Status, VersionId, hex32, to_address
+from registry.core.refs import Reference
 from registry.database import reading
-from registry.errors import Conflict, NotFound
+from registry.errors import NotFound
 from registry.index import schema as t
 from registry.index.records import (
     AliasChange,
@@ -21,44 +19,17 @@ from registry.index.records import (
     StatusChange,
     VersionRow,
 )
-
-
-def current_status() -> Select[tuple[int]]:
-    """The newest status of the version in the enclosing query; NULL where it never changed."""
-    return (
-        select(t.statuses.c.status)
-        .where(t.statuses.c.version_id == t.versions.c.version_id)
-        .order_by(t.statuses.c.block.desc(), t.statuses.c.log_index.desc())
-        .limit(1)
-    )
-
-
-def version_query() -> Select[tuple[object, ...]]:
-    """Versions with the rows that complete them; narrow it with `where`."""
-    return (
-        select(
-            t.versions,
-            t.blocks.c.hash.label("block_hash"),
-            t.blocks.c.time.label("block_time"),
-            t.manifests.c.namespace.label("manifest_namespace"),
-            t.manifests.c.name.label("manifest_name"),
-            t.manifests.c.body.label("manifest_body"),
-            t.namespaces.c.name.label("namespace"),
-            current_status().scalar_subquery().label("status"),
-        )
-        .join(t.blocks, t.blocks.c.number == t.versions.c.block)
-        .join(t.namespaces, t.namespaces.c.namespace_id == t.versions.c.namespace_id)
-        .outerjoin(t.manifests, names_manifest())
-    )
-
-
-def names_manifest() -> ColumnElement[bool]:
-    """Joins a version with its manifest, unless that claims another model than the chain says."""
-    return and_(
-        t.manifests.c.digest == t.versions.c.manifest,
-        t.manifests.c.name_hash == t.versions.c.name_hash,
-        t.manifests.c.namespace == t.namespaces.c.name,
-    )
+from registry.index.rows import (
+    current_status,
+    member_row,
+    model_key,
+    model_row,
+    names_manifest,
+    raw_bytes,
+    resolved,
+    version_query,
+    version_row,
+)
 
 
 class Index:
@@ -70,7 +41,7 @@ class Index:
     def resolve(self, reference: Reference) -> VersionRow:
         """The version a reference means now; NotFound, or Conflict for an ambiguous prefix."""
         with reading(self.engine) as connection:
-            row = _resolved(connection, reference)
+            row = resolved(connection, reference)
         if row is None:
             raise NotFound(f"nothing is registered as {reference}", reference=str(reference))
         return version_row(row)
@@ -93,7 +64,7 @@ class Index:
         """Every sealed version, in chain order."""
         query = select(t.versions.c.version_id).order_by(t.versions.c.block, t.versions.c.log_index)
         with reading(self.engine) as connection:
-            return [VersionId(_raw(text)) for text in connection.execute(query).scalars()]
+            return [VersionId(raw_bytes(text)) for text in connection.execute(query).scalars()]
 
     def sealed(self, version_ids: Iterable[VersionId]) -> dict[VersionId, Status]:
         """The present status of those versions that are sealed: the cheap form of `versions`."""
@@ -119,7 +90,7 @@ class Index:
     def of_model(self, namespace: str, name: str) -> list[VersionRow]:
         """Every version of a model, oldest first."""
         with reading(self.engine) as connection:
-            model = _model_id(connection, namespace, name)
+            model = model_key(connection, namespace, name)
             query = version_query().where(t.versions.c.model_id == model)
             rows = connection.execute(query.order_by(t.versions.c.number)).all()
         return [version_row(row) for row in rows]
@@ -137,7 +108,7 @@ class Index:
             .limit(limit)
         )
         with reading(self.engine) as connection:
-            return [_model(connection, *row) for row in connection.execute(query)]
+            return [model_row(connection, *row) for row in connection.execute(query)]
 
     def aliases_of(self, version_id: VersionId) -> list[str]:
         """The aliases that point at a version now."""
@@ -234,7 +205,7 @@ class Index:
         )
         with reading(self.engine) as connection:
             found = dict.fromkeys(connection.execute(query).scalars())
-        return [VersionId(_raw(version_id)) for version_id in found]
+        return [VersionId(raw_bytes(version_id)) for version_id in found]
 
     def member(self, address: Address) -> MemberRow | None:
         """A member as of now; None for an address that never was one."""
@@ -285,100 +256,4 @@ class Index:
             registered: dict[str, list[bytes]] = {}
             for row in connection.execute(keys):
                 registered.setdefault(row.address, []).append(bytes.fromhex(row.x25519[2:]))
-        return [_member_row(row, registered.get(who, [])) for who, row in newest.items()]
-
-
-def _member_row(row: Row[tuple[object, ...]], keys: Sequence[bytes]) -> MemberRow:
-    return MemberRow(
-        address=to_address(row.address),
-        namespace_id=row.namespace_id,
-        namespace=row.namespace or "",
-        roles=Role(row.roles),
-        x25519=keys[-1] if keys else None,
-        key_version=len(keys),
-    )
-
-
-def version_row(row: Row[tuple[object, ...]]) -> VersionRow:
-    """The record of one row of `version_query`."""
-    version = Version(
-        namespace_id=row.namespace_id,
-        name_hash=_raw(row.name_hash),
-        weights_root=_raw(row.weights_root),
-        manifest=_raw(row.manifest),
-        parents=tuple(VersionId(_raw(parent)) for parent in json.loads(row.parents)),
-        size=row.size,
-        salt=_raw(row.salt),
-        submitter=to_address(row.submitter),
-    )
-    return VersionRow(
-        version=version,
-        version_id=VersionId(_raw(row.version_id)),
-        number=row.number,
-        namespace=row.namespace,
-        name=row.manifest_name or "",
-        fee_class=row.fee_class,
-        fee=int(row.fee),
-        tax=int(row.tax),
-        status=Status(row.status or Status.ACTIVE),
-        block=row.block,
-        block_hash=_raw(row.block_hash),
-        block_time=row.block_time,
-        tx_hash=_raw(row.tx_hash),
-        event_index=row.event_index,
-        manifest=None if row.manifest_body is None else row.manifest_body.encode(),
-    )
-
-
-def _resolved(connection: Connection, reference: Reference) -> Row[tuple[object, ...]] | None:
-    query = version_query()
-    if reference.version_prefix is not None:
-        prefix = reference.version_prefix
-        rows = connection.execute(
-            query.where(t.versions.c.version_id >= prefix, t.versions.c.version_id <= prefix + "g").limit(2)
-        ).all()
-        if len(rows) > 1:
-            raise Conflict(f"{prefix} is the beginning of more than one version id", hint="write more digits")
-        return rows[0] if rows else None
-    model = _model_id(connection, reference.namespace or "", reference.name or "")
-    query = query.where(t.versions.c.model_id == model)
-    if reference.number is not None:
-        return connection.execute(query.where(t.versions.c.number == reference.number)).first()
-    pointed = connection.execute(
-        select(t.aliases.c.version_id)
-        .where(t.aliases.c.model_id == model, t.aliases.c.alias == (reference.alias or CHAMPION))
-        .order_by(t.aliases.c.block.desc(), t.aliases.c.log_index.desc())
-        .limit(1)
-    ).scalar()
-    if pointed is not None:
-        return connection.execute(query.where(t.versions.c.version_id == pointed)).first()
-    if reference.alias is not None:
-        return None
-    active = func.coalesce(current_status().scalar_subquery(), 1) == int(Status.ACTIVE)
-    return connection.execute(query.where(active).order_by(t.versions.c.number.desc()).limit(1)).first()
-
-
-def _model_id(connection: Connection, namespace: str, name: str) -> str:
-    number = connection.execute(
-        select(t.namespaces.c.namespace_id).where(t.namespaces.c.name == namespace)
-    ).scalar()
-    # No namespace has the number 0, so a name nobody registered matches nothing.
-    return hex32(model_id(number or 0, name))
-
-
-def _model(connection: Connection, model: str, full_name: str, number: int) -> ModelRow:
-    namespace, name = full_name.split("/", 1)
-    newest = connection.execute(
-        select(t.versions.c.version_id).where(t.versions.c.model_id == model, t.versions.c.number == number)
-    ).scalar_one()
-    changes = connection.execute(
-        select(t.aliases.c.alias, t.aliases.c.version_id)
-        .where(t.aliases.c.model_id == model)
-        .order_by(t.aliases.c.block, t.aliases.c.log_index)
-    )
-    pointed = {change.alias: VersionId(_raw(change.version_id)) for change in changes}
-    return ModelRow(namespace, name, number, VersionId(_raw(newest)), pointed)
-
-
-def _raw(text: str) -> bytes:
-    return bytes.fromhex(text[2:])
+        return [member_row(row, registered.get(who, [])) for who, row in newest.items()]

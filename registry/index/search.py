@@ -13,8 +13,8 @@ from registry.core.ids import Status
 from registry.database import reading
 from registry.errors import Malformed
 from registry.index import schema as t
-from registry.index.queries import current_status, version_query, version_row
 from registry.index.records import VersionRow
+from registry.index.rows import current_status, version_query, version_row
 
 SORTS = ("newest", "oldest", "near", "size", "name")
 COMPARISONS = ("<=", ">=", "<", ">", "=")

@@ -4,8 +4,9 @@ from collections.abc import Iterator
 
 from registry.core.ids import to_address
 from registry.sdk.session import Session
-from registry.wire import AccountBody, parse_body
+from registry.wire import parse_body
 from registry.wire_fees import EntryBody
+from registry.wire_members import AccountBody
 
 
 class Account:

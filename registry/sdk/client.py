@@ -24,7 +24,6 @@ from registry.sdk.settings import find_settings
 from registry.sdk.submitting import Submitter, Work, checked_receipt
 from registry.sdk.tasks import Tasks
 from registry.wire import (
-    GrantBody,
     KinBody,
     ModelAnswer,
     QuoteBody,
@@ -33,6 +32,7 @@ from registry.wire import (
     parse_body,
     version_of,
 )
+from registry.wire_members import GrantBody
 
 _SEAL_TIMEOUT_S = 300.0
 _STATUS = {"deprecated": 2, "revoked": 3}

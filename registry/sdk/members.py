@@ -8,7 +8,8 @@ from registry.chain.encoding import encode_call, function_entry
 from registry.core.ids import Address, Role, to_address
 from registry.errors import Malformed
 from registry.sdk.session import Session
-from registry.wire import CellBody, MemberBody, ProposalBody, parse_body
+from registry.wire import parse_body
+from registry.wire_members import CellBody, MemberBody, ProposalBody
 
 
 class Members:

@@ -33,7 +33,8 @@ from registry.sdk.files import PIECE, LocalFile, pieces_of, read_files, root_of
 from registry.sdk.session import Session
 from registry.sdk.submitting import Work, read_manifest
 from registry.storage.unixfs import import_file
-from registry.wire import GrantBody, MemberBody, VersionAnswer, parse_body, version_of
+from registry.wire import VersionAnswer, parse_body, version_of
+from registry.wire_members import GrantBody, MemberBody
 
 _REGISTER = "run `twinledger key register`, then ask the submitter for `twinledger grant`"
 

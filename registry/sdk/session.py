@@ -14,7 +14,8 @@ from registry.errors import Unauthenticated
 from registry.keystore import x25519_secrets
 from registry.sdk.http import Http
 from registry.sdk.settings import ClientSettings
-from registry.wire import AccountBody, VersionAnswer, parse_body
+from registry.wire import VersionAnswer, parse_body
+from registry.wire_members import AccountBody
 
 _GAS = 3_000_000
 

@@ -29,7 +29,6 @@ from registry.sdk.http import problem_error
 from registry.sdk.receipts import Receipt
 from registry.sdk.session import Session
 from registry.wire import (
-    AccountBody,
     QuoteBody,
     ReceiptBody,
     SignedSubmission,
@@ -37,6 +36,7 @@ from registry.wire import (
     parse_body,
     submission_body,
 )
+from registry.wire_members import AccountBody
 
 Quote = QuoteBody
 CLASSES = {"standard": FeeClass.STANDARD, "priority": FeeClass.PRIORITY}

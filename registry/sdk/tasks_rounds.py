@@ -14,10 +14,10 @@ from registry.errors import NotFound, VerificationFailed
 from registry.sdk.session import Session
 from registry.storage.unixfs import import_file
 from registry.wire import parse_body
+from registry.wire_payouts import PayoutFile
 from registry.wire_rewards import (
     EntryBody,
     ParametersBody,
-    PayoutFile,
     contribution_body,
     contribution_of,
     measurement_body,

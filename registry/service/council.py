@@ -3,7 +3,7 @@
 from registry.chain.encoding import describe_call
 from registry.chain.gateway import Contracts
 from registry.errors import RegistryError
-from registry.wire import ProposalBody
+from registry.wire_members import ProposalBody
 
 
 class Council:

@@ -24,7 +24,8 @@ from registry.pool.contributions import Contributions, Held
 from registry.service.content import Content
 from registry.service.relay import Relay
 from registry.wire import Body, parse_body
-from registry.wire_rewards import EntryBody, ParametersBody, PayoutFile, StatementBody, measurement_body
+from registry.wire_payouts import PayoutFile
+from registry.wire_rewards import EntryBody, ParametersBody, StatementBody, measurement_body
 from registry.wire_rewards import contribution_body as body_of
 
 _POOL = ("RewardPool",)

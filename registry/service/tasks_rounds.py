@@ -15,7 +15,8 @@ from registry.index.tasks import TaskEvent, TaskIndex
 from registry.service.receipts import proof_body
 from registry.service.tasks import Tasks
 from registry.wire import BlockBody
-from registry.wire_rewards import EntryBody, PayoutFile, StandingBody, entry_of, payout_file
+from registry.wire_payouts import PayoutFile, payout_file
+from registry.wire_rewards import EntryBody, StandingBody, entry_of
 from registry.wire_tasks import (
     MECHANISMS,
     ROUND_STATES,

@@ -194,6 +194,7 @@ def test_a_manifest_that_names_another_model_names_nothing(story: Story) -> None
     thief = Version(1, name_hash("a"), bytes(32), stolen.digest, (), 10, NO_SALT, ANA)
     event = {"namespaceId": 1, "weightsRoot": bytes(32), "parents": [], "size": 10, "salt": NO_SALT}
     event |= {"submitter": ANA, "feeClass": 0, "fee": 1, "tax": 0, "versionId": thief.id, **args}
+    event |= {"epoch": 0, "slot": 0}
     story.happens("TwinRegistry", "Registered", **event)
     story.reads(stolen)
     found = story.index.version(thief.id)

@@ -15,7 +15,7 @@ from registry.core.ids import sha256, to_address
 from registry.errors import Conflict, Expired, FeeTooLow, NotAuthorized, NotFound, VerificationFailed
 from registry.sdk.owed import load_owed, save_owed, verify_owed
 from registry.wire import parse_body
-from registry.wire_rewards import PayoutFile, payout_file
+from registry.wire_payouts import PayoutFile, payout_file
 from registry.wire_tasks import agreement_of
 
 

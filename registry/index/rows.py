@@ -1,0 +1,147 @@
+"""Rows of the projection as records: how a version, a member, a model and a reference are read."""
+
+import json
+from collections.abc import Sequence
+
+from sqlalchemy import ColumnElement, Connection, Row, Select, and_, func, select
+
+from registry.core.ids import Role, Status, VersionId, hex32, model_id, to_address
+from registry.core.refs import CHAMPION, Reference
+from registry.core.version import Version
+from registry.errors import Conflict
+from registry.index import schema as t
+from registry.index.records import MemberRow, ModelRow, VersionRow
+
+
+def current_status() -> Select[tuple[int]]:
+    """The newest status of the version in the enclosing query; NULL where it never changed."""
+    return (
+        select(t.statuses.c.status)
+        .where(t.statuses.c.version_id == t.versions.c.version_id)
+        .order_by(t.statuses.c.block.desc(), t.statuses.c.log_index.desc())
+        .limit(1)
+    )
+
+
+def version_query() -> Select[tuple[object, ...]]:
+    """Versions with the rows that complete them; narrow it with `where`."""
+    return (
+        select(
+            t.versions,
+            t.blocks.c.hash.label("block_hash"),
+            t.blocks.c.time.label("block_time"),
+            t.manifests.c.namespace.label("manifest_namespace"),
+            t.manifests.c.name.label("manifest_name"),
+            t.manifests.c.body.label("manifest_body"),
+            t.namespaces.c.name.label("namespace"),
+            current_status().scalar_subquery().label("status"),
+        )
+        .join(t.blocks, t.blocks.c.number == t.versions.c.block)
+        .join(t.namespaces, t.namespaces.c.namespace_id == t.versions.c.namespace_id)
+        .outerjoin(t.manifests, names_manifest())
+    )
+
+
+def names_manifest() -> ColumnElement[bool]:
+    """Joins a version with its manifest, unless that claims another model than the chain says."""
+    return and_(
+        t.manifests.c.digest == t.versions.c.manifest,
+        t.manifests.c.name_hash == t.versions.c.name_hash,
+        t.manifests.c.namespace == t.namespaces.c.name,
+    )
+
+
+def member_row(row: Row[tuple[object, ...]], keys: Sequence[bytes]) -> MemberRow:
+    return MemberRow(
+        address=to_address(row.address),
+        namespace_id=row.namespace_id,
+        namespace=row.namespace or "",
+        roles=Role(row.roles),
+        x25519=keys[-1] if keys else None,
+        key_version=len(keys),
+    )
+
+
+def version_row(row: Row[tuple[object, ...]]) -> VersionRow:
+    """The record of one row of `version_query`."""
+    version = Version(
+        namespace_id=row.namespace_id,
+        name_hash=raw_bytes(row.name_hash),
+        weights_root=raw_bytes(row.weights_root),
+        manifest=raw_bytes(row.manifest),
+        parents=tuple(VersionId(raw_bytes(parent)) for parent in json.loads(row.parents)),
+        size=row.size,
+        salt=raw_bytes(row.salt),
+        submitter=to_address(row.submitter),
+    )
+    return VersionRow(
+        version=version,
+        version_id=VersionId(raw_bytes(row.version_id)),
+        number=row.number,
+        namespace=row.namespace,
+        name=row.manifest_name or "",
+        fee_class=row.fee_class,
+        fee=int(row.fee),
+        tax=int(row.tax),
+        status=Status(row.status or Status.ACTIVE),
+        block=row.block,
+        block_hash=raw_bytes(row.block_hash),
+        block_time=row.block_time,
+        tx_hash=raw_bytes(row.tx_hash),
+        event_index=row.event_index,
+        manifest=None if row.manifest_body is None else row.manifest_body.encode(),
+    )
+
+
+def resolved(connection: Connection, reference: Reference) -> Row[tuple[object, ...]] | None:
+    query = version_query()
+    if reference.version_prefix is not None:
+        prefix = reference.version_prefix
+        rows = connection.execute(
+            query.where(t.versions.c.version_id >= prefix, t.versions.c.version_id <= prefix + "g").limit(2)
+        ).all()
+        if len(rows) > 1:
+            raise Conflict(f"{prefix} is the beginning of more than one version id", hint="write more digits")
+        return rows[0] if rows else None
+    model = model_key(connection, reference.namespace or "", reference.name or "")
+    query = query.where(t.versions.c.model_id == model)
+    if reference.number is not None:
+        return connection.execute(query.where(t.versions.c.number == reference.number)).first()
+    pointed = connection.execute(
+        select(t.aliases.c.version_id)
+        .where(t.aliases.c.model_id == model, t.aliases.c.alias == (reference.alias or CHAMPION))
+        .order_by(t.aliases.c.block.desc(), t.aliases.c.log_index.desc())
+        .limit(1)
+    ).scalar()
+    if pointed is not None:
+        return connection.execute(query.where(t.versions.c.version_id == pointed)).first()
+    if reference.alias is not None:
+        return None
+    active = func.coalesce(current_status().scalar_subquery(), 1) == int(Status.ACTIVE)
+    return connection.execute(query.where(active).order_by(t.versions.c.number.desc()).limit(1)).first()
+
+
+def model_key(connection: Connection, namespace: str, name: str) -> str:
+    number = connection.execute(
+        select(t.namespaces.c.namespace_id).where(t.namespaces.c.name == namespace)
+    ).scalar()
+    # No namespace has the number 0, so a name nobody registered matches nothing.
+    return hex32(model_id(number or 0, name))
+
+
+def model_row(connection: Connection, model: str, full_name: str, number: int) -> ModelRow:
+    namespace, name = full_name.split("/", 1)
+    newest = connection.execute(
+        select(t.versions.c.version_id).where(t.versions.c.model_id == model, t.versions.c.number == number)
+    ).scalar_one()
+    changes = connection.execute(
+        select(t.aliases.c.alias, t.aliases.c.version_id)
+        .where(t.aliases.c.model_id == model)
+        .order_by(t.aliases.c.block, t.aliases.c.log_index)
+    )
+    pointed = {change.alias: VersionId(raw_bytes(change.version_id)) for change in changes}
+    return ModelRow(namespace, name, number, VersionId(raw_bytes(newest)), pointed)
+
+
+def raw_bytes(text: str) -> bytes:
+    return bytes.fromhex(text[2:])

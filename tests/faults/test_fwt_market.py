@@ -252,3 +252,19 @@ def test_backlog_bitmaps_are_exact_to_the_slot(tmp_path: Path) -> None:
     assert set(found.values()) == {(0, expected & 0xFF)}
     market.check_money()
     market.close()
+
+
+def test_a_flood_by_one_namespace_does_not_delay_anothers_priority_items(tmp_path: Path) -> None:
+    market = made(tmp_path, fees=replace(FEES, slot_bytes=7_000, slots_per_epoch=8))
+    for n in range(20):
+        market.submit(BO, f"flood{n}", high=True)
+    ours = []
+    for n in range(5):
+        ours.append((market.submit(ANA, f"ours{n}", high=True).id, market.slot))
+        market.tick(1)
+    market.tick(1)  # what came after a slot's budget was spent goes into the next one
+    slots = {e.args["versionId"]: e.args["slot"] for e in market.events("Registered")}
+    assert all(slots[version_id] - born <= 1 for version_id, born in ours)
+    assert len(slots) < 25  # the flood itself still waits
+    market.check_money()
+    market.close()

@@ -10,7 +10,7 @@ TESTS = "\n".join(path.read_text() for path in Path(__file__).parent.glob("test_
 ERRORS = sorted(
     {
         e["name"]
-        for name in ("Consortium", "TwinRegistry", "StorageMarket")
+        for name in ("Consortium", "TwinRegistry", "StorageMarket", "RewardPool")
         for e in artifact(name).abi
         if e["type"] == "error"
     }

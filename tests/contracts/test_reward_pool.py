@@ -102,18 +102,23 @@ def test_only_a_sponsor_opens_and_only_an_aggregator_settles(rewards):
         rewards.open(aggregator=SPONSOR)
 
 
+def test_a_menu_under_which_a_type_would_stay_away_is_refused(rewards):
+    with reverts("MenuNotRational", 0, 9, 10):
+        rewards.open(MENU, menu=((9, 15), COSTS))
+
+
 @pytest.mark.parametrize(
-    ("menu", "error"),
-    [
-        (((9, 15), COSTS), ("MenuNotRational", 0, 9, 10)),
-        (((10, 17), (10, 16, 6, 12)), ("MenuNotCompatible", 0, 1)),
-        (((10, 15), COSTS), ("MenuNotCompatible", 1, 0)),
-        (((10,), COSTS), ("MenuSizeOutOfRange", 1, 4, 32)),
-        (((), ()), ("MenuSizeOutOfRange", 0, 0, 32)),
-    ],
+    ("menu", "kind", "item"),
+    [(((10, 17), (10, 16, 6, 12)), 0, 1), (((10, 15), COSTS), 1, 0)],
 )
-def test_a_menu_under_which_a_type_would_stay_away_or_lie_is_refused(rewards, menu, error):
-    with reverts(*error):
+def test_a_menu_under_which_a_type_would_lie_is_refused(rewards, menu, kind, item):
+    with reverts("MenuNotCompatible", kind, item):
+        rewards.open(MENU, menu=menu)
+
+
+@pytest.mark.parametrize(("menu", "types", "costs"), [(((10,), COSTS), 1, 4), (((), ()), 0, 0)])
+def test_a_menu_that_is_not_square_is_refused(rewards, menu, types, costs):
+    with reverts("MenuSizeOutOfRange", types, costs, 32):
         rewards.open(MENU, menu=menu)
 
 

@@ -29,6 +29,8 @@ class Epochs:
         self._backlog = backlog
         self._due: dict[str, tuple[int, int, int]] = {}
         self._quiet_at: bytes | None = None
+        self._state: OpenEpoch | None = None
+        self._state_at = b""
 
     def keep(self, slot: int, *, has_work: bool) -> bool:
         """Do what the present slot asks for; whether sealing is open in this slot.
@@ -36,14 +38,21 @@ class Epochs:
         Idle epochs are closed only when there is something to seal: an idle chain makes no blocks.
         """
         slots = self._contracts.params().slots_per_epoch
-        state = self._contracts.open_epoch()
+        state = self._open_epoch()
         while True:
             self._pay(slot)
             if state.epoch >= slot // slots:
                 return True
             if not self._advance(state, slot, slots, has_work=has_work):
                 return False
-            state = self._contracts.open_epoch()
+            state = self._open_epoch()
+
+    def _open_epoch(self) -> OpenEpoch:
+        """Where closing stands; read once per block, because an idle miner looks often."""
+        head = self._contracts.link.head().hash
+        if self._state is None or head != self._state_at:
+            self._state, self._state_at = self._contracts.open_epoch(), head
+        return self._state
 
     def _pay(self, slot: int) -> None:
         """Pay the rebates that are due, page by page."""

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 FIRST_WAVE, SECOND_WAVE = 15, 5
 PRICE_MARGIN = 1_000
 PATIENCE_S = 45.0
-_BAR = 30
+_BAR = 20
 
 
 @dataclass(frozen=True, slots=True)

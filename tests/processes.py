@@ -1,5 +1,7 @@
 """`twinledger` as processes of its own, and the engines of scripts/devnet, for tests of the real thing."""
 
+import datetime
+import ipaddress
 import json
 import os
 import re
@@ -16,6 +18,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 from eth_keyfile.keyfile import create_keyfile_json
 
 from registry.chain.rpc import RpcChain
@@ -175,3 +181,31 @@ def engines(*names: str) -> Iterator[dict[str, str]]:
 def _devnet(name: str, what: str, folder: Path, *options: str) -> "subprocess.CompletedProcess[str]":
     argv = [str(DEVNET / name), what, "--dir", str(folder), *options]
     return subprocess.run(argv, capture_output=True, text=True, check=False)
+
+
+def self_signed(folder: Path) -> tuple[Path, Path]:
+    """A certificate for 127.0.0.1 and its key, as PEM files."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
+    now = datetime.datetime.now(datetime.UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now - datetime.timedelta(days=1))
+        .not_valid_after(now + datetime.timedelta(days=1))
+        .add_extension(
+            x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False
+        )
+        .sign(key, hashes.SHA256())
+    )
+    files = folder / "certificate.pem", folder / "key.pem"
+    files[0].write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+    files[1].write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+    )
+    return files

@@ -1,8 +1,6 @@
 """What an operator types, run as processes: up, serve, deploy, doctor, backup, restore, migrate, miner."""
 
-import datetime
 import http.client
-import ipaddress
 import json
 import shutil
 import tarfile
@@ -11,11 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
-from processes import Done, engines, keep_key, running, succeed, twinledger
+from processes import Done, engines, keep_key, running, self_signed, succeed, twinledger
 from safetensors.numpy import save_file
 
 GOLDEN = Path(__file__).parents[1] / "vectors" / "data" / "mechanisms_golden.json"
@@ -210,33 +204,6 @@ def test_serve_answers_over_tls_and_names_its_public_address(home: Path, tmp_pat
         "serve", "--port", 0, home=home, TWINLEDGER_API_PUBLIC_URL="https://twins.example/"
     ) as serve:
         assert serve.wait_for(r"serves at (http\S+)") == "https://twins.example"
-
-
-def self_signed(folder: Path) -> tuple[Path, Path]:
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
-    now = datetime.datetime.now(datetime.UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(
-            x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False
-        )
-        .sign(key, hashes.SHA256())
-    )
-    files = folder / "certificate.pem", folder / "key.pem"
-    files[0].write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-    files[1].write_bytes(
-        key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
-    )
-    return files
 
 
 def test_a_caller_that_asks_too_fast_is_told_to_wait(home: Path) -> None:

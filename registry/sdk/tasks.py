@@ -116,6 +116,7 @@ class Tasks(RoundWork):
         who = to_address(account) if account else self._session.signer().address
         if task is None:
             return [owed for body in self.all() for owed in self._owed(body.task, who, None)]
+        self.show(task)  # an unknown task is NotFound, not one that owes nothing
         return self._owed(task, who, round)
 
     def claim(self, task: int, round: int | None = None) -> list[str]:

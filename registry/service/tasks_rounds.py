@@ -10,13 +10,13 @@ from registry.chain.gateway import Contracts
 from registry.chain.rewards import RewardReads
 from registry.core.cid import Cid
 from registry.core.ids import Address, hex32, parse_hex32, to_address
-from registry.errors import Conflict, NotFound, VerificationFailed
+from registry.errors import Conflict, Malformed, NotFound, VerificationFailed
 from registry.index.tasks import TaskEvent, TaskIndex
 from registry.service.receipts import proof_body
 from registry.service.tasks import Tasks
 from registry.wire import BlockBody
 from registry.wire_payouts import PayoutFile, payout_file
-from registry.wire_rewards import EntryBody, StandingBody, entry_of
+from registry.wire_rewards import EntryBody, ScreenedBody, StandingBody, entry_of
 from registry.wire_tasks import (
     MECHANISMS,
     ROUND_STATES,
@@ -88,6 +88,7 @@ class Rounds:
 
     def payouts(self, task: int, round_: int | None = None) -> list[PayoutsBody]:
         """The settled rounds with their leaves, from the payout files."""
+        self._reads.task(task)  # an unknown task is NotFound, not a task without rounds
         claimed: dict[int | None, list[str]] = {}
         for event in self._index.events(task, ("PayoutClaimed",)):
             claimed.setdefault(event.round, []).append(event.account)
@@ -181,13 +182,20 @@ class Rounds:
         if not counts:
             return {}
         for settled in self._index.settled_before(block):
-            for screened in self._file(settled).screened:
+            for screened in self._evidence(settled):
                 device = to_address(screened.device)
                 if device not in counts or screened.excluded in _NO_EVIDENCE:
                     continue
                 good, bad = counts[device]
                 counts[device] = (good + 1, bad) if screened.excluded is None else (good, bad + 1)
         return counts
+
+    def _evidence(self, settled: TaskEvent) -> list[ScreenedBody]:
+        """Who was counted in a settled round; nothing where its aggregator left no readable file here."""
+        try:
+            return self._file(settled).screened
+        except (NotFound, Malformed):
+            return []
 
     def _check_standing(self, task: int, stated: list[StandingBody]) -> None:
         ours = self.standing([to_address(s.device) for s in stated], self._opening(task).block)

@@ -86,7 +86,8 @@ class Audits:
     def proof(self, event: str) -> bytes:
         """The C2SP `.tlog-proof` of one event, named `log:index`."""
         name, _, number = event.partition(":")
-        log, index = self.log(name), read_count(number, "the index of the event")
+        index = read_count(number, "the index of the event")
+        log = self.log(name)
         log.entry(index)
         checkpoint = log.checkpoint()
         size = _size(checkpoint)

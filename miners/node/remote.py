@@ -34,6 +34,7 @@ class HttpSource:
         self._signer = signer
         self._domain = domain
         self._pin_timeout_s = pin_timeout_s
+        self._patience_s = min(pin_timeout_s, _ANSWER_S)
 
     def pending(self, limit: int) -> Sequence[Entry]:
         """Pending submissions in order of arrival, at most `limit`."""
@@ -70,9 +71,7 @@ class HttpSource:
     @contextmanager
     def _get(self, target: str) -> Iterator[http.client.HTTPResponse]:
         kind = http.client.HTTPSConnection if self._parts.scheme == "https" else http.client.HTTPConnection
-        connection = kind(
-            self._parts.hostname or "", self._parts.port, timeout=min(self._pin_timeout_s, _ANSWER_S)
-        )
+        connection = kind(self._parts.hostname or "", self._parts.port, timeout=self._patience_s)
         try:
             connection.request("GET", target, headers={"authorization": self._signed(target)})
             response = connection.getresponse()
@@ -81,6 +80,8 @@ class HttpSource:
             if response.status != 200:
                 raise Unavailable(f"{self.url} answered {target} with {response.status}{_why(response)}")
             yield response
+        except TimeoutError as e:
+            raise Unavailable(f"{self.url} did not give {target} within {self._patience_s} s") from e
         except (OSError, http.client.HTTPException) as e:
             raise Unavailable(f"{self.url} does not answer: {e}", hint="check miner.gateways") from e
         finally:

@@ -1,17 +1,16 @@
 """Serves the API over one gateway until a signal ends it."""
 
-import signal
 import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from types import FrameType
 
 import uvicorn
 
 from registry.api import create_app
 from registry.config import Home, Settings
 from registry.service import Service
+from registry.wiring.ending import Ending, ending
 from registry.wiring.up import running
 
 Announce = Callable[[str], None]
@@ -19,18 +18,18 @@ Announce = Callable[[str], None]
 
 def serve_up(home: Home, settings: Settings, announce: Announce) -> None:
     """`twinledger up` until SIGINT or SIGTERM; everything is closed in order."""
-    with running(home, settings) as installation:
-        _serve(
-            installation.gateway.service, settings, installation.listener, lambda: announce(installation.url)
-        )
+    with ending() as asked, running(home, settings) as installation:
+        announce(installation.url)
+        _serve(installation.gateway.service, settings, installation.listener, asked)
 
 
 def serve_gateway(home: Home, settings: Settings, announce: Announce) -> None:
     """`twinledger serve`: the API alone on configured backends."""
     from registry.wiring.alone import gateway_alone
 
-    with gateway_alone(home, settings) as (gateway, listener, url):
-        _serve(gateway.service, settings, listener, lambda: announce(url))
+    with ending() as asked, gateway_alone(home, settings) as (gateway, listener, url):
+        announce(url)
+        _serve(gateway.service, settings, listener, asked)
 
 
 @contextmanager
@@ -46,20 +45,15 @@ def in_background(service: Service, settings: Settings, listener: socket.socket)
         thread.join(timeout=15)
 
 
-def _serve(service: Service, settings: Settings, listener: socket.socket, ready: Callable[[], None]) -> None:
+def _serve(service: Service, settings: Settings, listener: socket.socket, asked: Ending) -> None:
     server = _server(service, settings)
 
-    def end(_number: int, _frame: FrameType | None) -> None:
+    def stop() -> None:
         server.should_exit = True
 
-    before = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        ready()
-        # uvicorn raises the signal again in the end: with our handler in place that ends nothing else.
-        server.run(sockets=[listener])
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+    # uvicorn has handlers of its own while it runs and raises the signal again in the end: ours hear it then.
+    asked.tell(stop)
+    server.run(sockets=[listener])
 
 
 def _server(service: Service, settings: Settings) -> uvicorn.Server:

@@ -4,12 +4,10 @@ Its work comes from gateways over HTTP. On an embedded home, which one process h
 home's own pool instead: useful only while `up` does not run.
 """
 
-import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from types import FrameType
 
 from miners.node import (
     ContentServer,
@@ -29,6 +27,7 @@ from registry.core.signing import Signer
 from registry.errors import Malformed
 from registry.pool import Pool
 from registry.wiring.backends import find_deployment, open_chain, open_databases, open_store
+from registry.wiring.ending import ending
 from registry.wiring.signers import miner_keystore, miner_signer
 from registry.wiring.up import bind, shown_host
 
@@ -38,17 +37,10 @@ Announce = Callable[[str], None]
 def run_miner(home: Home, settings: Settings, key: str | None, announce: Announce) -> None:
     """Mine until SIGINT or SIGTERM; `announce` hears the address and where the content is served."""
     stop = threading.Event()
-
-    def end(_number: int, _frame: FrameType | None) -> None:
-        stop.set()
-
-    before = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
+    with ending() as asked:
+        asked.tell(stop.set)
         with _mining(home, settings, miner_keystore(home, settings, key), announce) as node:
             node.run(stop)
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 @contextmanager

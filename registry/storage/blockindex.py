@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import islice
 from pathlib import Path
 
 from registry.core.cid import DAG_PB, Cid
@@ -23,6 +24,9 @@ INSERT INTO block(cid, pack, offset, length, seen) VALUES (?, ?, ?, ?, ?)
 ON CONFLICT(cid) DO UPDATE SET seen = max(seen, excluded.seen), is_bad = 0,
     pack = iif(is_bad, excluded.pack, pack), offset = iif(is_bad, excluded.offset, offset)
 """
+
+
+_PORTION = 500
 
 
 class PackState(StrEnum):
@@ -138,9 +142,14 @@ class BlockIndex:
                 yield Cid.of_raw(raw), length
 
     def drop(self, cids: Iterable[Cid], cutoff: float) -> None:
-        """Take blocks out of the store, except one that was stored again meanwhile."""
-        with self._db.write() as c:
-            c.executemany("DELETE FROM block WHERE cid = ? AND seen < ?", ((d.raw, cutoff) for d in cids))
+        """Take blocks out of the store, except one that was stored again meanwhile.
+
+        In portions: one commit for all would need as much room in the log as the index itself has.
+        """
+        doomed = iter(cids)
+        while portion := [(cid.raw, cutoff) for cid in islice(doomed, _PORTION)]:
+            with self._db.write() as c:
+                c.executemany("DELETE FROM block WHERE cid = ? AND seen < ?", portion)
 
     def blocks_of(self, pack: str) -> list[tuple[Cid, Spot]]:
         """The live blocks of a pack, in the order they lie in it."""

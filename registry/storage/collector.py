@@ -9,7 +9,7 @@ import threading
 from collections.abc import Iterable
 
 from registry.core.cid import DAG_PB, Cid
-from registry.errors import NotFound, VerificationFailed
+from registry.errors import NotFound, StoreUnavailable, VerificationFailed
 from registry.storage.base import Collected
 from registry.storage.blockindex import BlockIndex, Pack, PackState
 from registry.storage.importing import Intake
@@ -17,6 +17,7 @@ from registry.storage.inuse import InUse
 from registry.storage.packs import PackFolder, PackWriter, Spot
 from registry.storage.pinbook import PinBook
 from registry.storage.reader import BlockSource, children
+from registry.storage.room import is_full
 
 
 class Collector:
@@ -49,12 +50,20 @@ class Collector:
         for pack in self._index.packs():
             if pack.state is PackState.OPEN and pack.live * 2 < pack.length:
                 self._intake.seal()
+        # What is wholly unwanted first: it gives the room that the copies need.
         for pack in self._index.packs():
             if pack.state is PackState.SEALED and pack.live == 0:
                 self._index.set_state(pack.name, PackState.DROPPED)
-            elif pack.state is PackState.SEALED and pack.live * 2 < pack.length:
-                self._compact(pack)
         self.remove_dropped()
+        for pack in self._index.packs():
+            if pack.state is PackState.SEALED and pack.live * 2 < pack.length:
+                try:
+                    self._compact(pack)
+                except StoreUnavailable as e:
+                    if not is_full(e):
+                        raise
+                    continue  # its holes stay until there is room for a copy; what was dropped is dropped
+                self.remove_dropped()
 
     def remove_dropped(self) -> None:
         """Remove the files of packs that the index has stopped using."""
@@ -75,8 +84,14 @@ class Collector:
         except BaseException:
             writer.abandon()
             raise
-        writer.close()
-        self._index.move(pack.name, Pack(writer.name, writer.length, PackState.SEALED, 0), moved)
+        try:
+            self._index.move(pack.name, Pack(writer.name, writer.length, PackState.SEALED, 0), moved)
+        except StoreUnavailable as e:
+            if is_full(e):  # anything else may have reached the disk, and then the copy is what counts
+                writer.abandon()
+            raise
+        finally:
+            writer.close()
 
     def _copy(self, pack: Pack, writer: PackWriter) -> list[tuple[Cid, Spot]]:
         return [

@@ -2,6 +2,7 @@
 
     FOLDER/packs/*.car   the blocks, written once        FOLDER/index.db   where each is; rebuilt when missing
     FOLDER/pins.db       who wants what; primary data    FOLDER/lock, owner   one process at a time
+    FOLDER/reserve       room that a full disk keeps for unpinning and collecting
 
 >>> import tempfile; folder = tempfile.TemporaryDirectory()
 >>> with EmbeddedStore(Path(folder.name)) as store:
@@ -28,9 +29,10 @@ from registry.storage.car import read_header, write_car
 from registry.storage.collector import Collector
 from registry.storage.importing import Intake
 from registry.storage.inuse import InUse
-from registry.storage.packs import PackFolder, disk
+from registry.storage.packs import PackFolder
 from registry.storage.pinbook import PinBook
 from registry.storage.reader import describe, is_whole, read, walk
+from registry.storage.room import Reserve, disk
 from registry.storage.unixfs import directory, import_file
 
 _LOOKS = 4
@@ -45,16 +47,25 @@ class EmbeddedStore:
             folder.mkdir(parents=True, exist_ok=True)
         self._lock = _lock(folder)
         try:
-            self._packs = PackFolder(folder / "packs")
-            self._index = _open_index(folder / "index.db")
-            self._pins = PinBook(folder / "pins.db")
-            self._in_use = InUse()
-            self._intake = Intake(self._packs, self._index, self._in_use, clock)
-            self._collector = Collector(self._packs, self._index, self._pins, self._in_use, self._intake)
-            self._reconcile()
+            self._reserve = Reserve(folder)
+            with self._reserve.lend():
+                self._open()
         except BaseException:
             self._lock.release()
             raise
+
+    def _open(self) -> None:
+        with disk(self._folder):
+            (self._folder / "owner").write_text(f"{os.getpid()}\n")
+        self._packs = PackFolder(self._folder / "packs")
+        self._index = _open_index(self._folder / "index.db")
+        self._pins = PinBook(self._folder / "pins.db")
+        self._in_use = InUse()
+        self._intake = Intake(
+            self._packs, self._index, self._in_use, reserve=self._reserve, clock=self._clock
+        )
+        self._collector = Collector(self._packs, self._index, self._pins, self._in_use, self._intake)
+        self._reconcile()
 
     def __enter__(self) -> Self:
         return self
@@ -146,8 +157,9 @@ class EmbeddedStore:
             self._pins.add(Pin(cid, owner) for cid in wanted)
 
     def unpin(self, cid: Cid, owner: str) -> None:
-        """End this owner's wish."""
-        self._pins.remove(Pin(cid, owner))
+        """End this owner's wish; possible on a full disk."""
+        with self._reserve.lend():
+            self._pins.remove(Pin(cid, owner))
 
     def pins(self) -> Iterator[Pin]:
         """Every pin, in order of CID and owner."""
@@ -164,8 +176,12 @@ class EmbeddedStore:
             yield from write_car((cid,), walk(self.block, cid))
 
     def collect(self, older_than: float) -> Collected:
-        """Drop what is unpinned, unused and was last stored more than `older_than` seconds ago."""
-        return self._collector.collect(self.block, self._clock() - older_than)
+        """Drop what is unpinned, unused and was last stored more than `older_than` seconds ago.
+
+        Possible on a full disk.
+        """
+        with self._reserve.lend():
+            return self._collector.collect(self.block, self._clock() - older_than)
 
     def damage(self) -> Iterator[VerificationFailed]:
         """Read everything; one finding for each block whose bytes are wrong."""
@@ -234,7 +250,6 @@ def _lock(folder: Path) -> FileLock:
             raise Conflict(
                 f"the store {folder} is in use by process {pid}", hint=f"stop process {pid} first", pid=pid
             ) from e
-        owner.write_text(f"{os.getpid()}\n")
     return lock
 
 

@@ -17,6 +17,7 @@ from registry.errors import StoreUnavailable
 from registry.storage.blockindex import BlockIndex, Commit, Pack, PackState
 from registry.storage.inuse import InUse, Use
 from registry.storage.packs import PackFolder, PackWriter, Spot
+from registry.storage.room import Reserve
 
 _SMALL = 1 << 20
 _OPEN_PACK_LIMIT = 64 << 20
@@ -36,9 +37,16 @@ class Intake:
     """Takes imports from any thread into packs and index."""
 
     def __init__(
-        self, packs: PackFolder, index: BlockIndex, in_use: InUse, clock: Callable[[], float] = time.time
+        self,
+        packs: PackFolder,
+        index: BlockIndex,
+        in_use: InUse,
+        *,
+        reserve: Reserve,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         self._packs, self._index, self._in_use, self._clock = packs, index, in_use, clock
+        self._reserve = reserve
         self._waiting: list[_Ticket] = []
         self._waiting_lock = threading.Lock()
         self._open_lock = threading.Lock()
@@ -51,7 +59,8 @@ class Intake:
             self._open = self._packs.reopen(pack.name, pack.length)
 
     def begin(self) -> "Import":
-        """Begin an import; use it as a context manager."""
+        """Begin an import; use it as a context manager. A full disk is told now, not in the middle."""
+        self._reserve.require()
         return Import(self, self._packs, self._index, Use(self._in_use))
 
     def commit_pack(self, writer: PackWriter, added: list[tuple[Cid, Spot]], named_again: list[Cid]) -> None:

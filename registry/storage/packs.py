@@ -5,11 +5,9 @@ that nobody knows. One *open* pack takes the small imports: it only grows, and w
 that the index has recorded was never promised to anybody.
 """
 
-import errno
 import os
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -19,11 +17,11 @@ from registry.errors import Malformed, StoreUnavailable
 from registry.storage.car import HEADER_LENGTH, car_header, frame_prefix
 from registry.storage.dagpb import read_uvarint
 from registry.storage.reader import MAX_BLOCK, verify_block
+from registry.storage.room import disk
 from registry.storage.writebehind import WriteBehind, write_at
 
 _NO_ROOT = Cid(RAW, bytes(32))
 _SYNC_EVERY = 32 << 20
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,19 +31,6 @@ class Spot:
     pack: str
     offset: int
     length: int
-
-
-@contextmanager
-def disk(folder: Path) -> Iterator[None]:
-    """Turn what the operating system says into StoreUnavailable; nothing stored before is lost by it."""
-    try:
-        yield
-    except OSError as e:
-        if e.errno in _FULL:
-            raise StoreUnavailable(
-                f"the disk of {folder} is full", hint=f"free disk space under {folder}, then send it again"
-            ) from e
-        raise StoreUnavailable(f"{folder} cannot be used: {e.strerror or e}") from e
 
 
 class PackFolder:

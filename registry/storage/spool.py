@@ -7,8 +7,8 @@ from typing import Self
 
 from registry.core.cid import RAW, Cid
 from registry.storage.car import car_header, frame_prefix
-from registry.storage.packs import disk
 from registry.storage.reader import children
+from registry.storage.room import disk
 
 
 class Spool:

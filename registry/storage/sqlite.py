@@ -8,6 +8,8 @@ from pathlib import Path
 
 from registry.errors import StoreUnavailable
 
+_LOG_PAGES = 250
+
 
 class Database:
     """A WAL database; `write` is one durable transaction, `read` sees what was committed before it."""
@@ -69,6 +71,8 @@ class Database:
             try:
                 connection.execute("PRAGMA journal_mode=WAL")
                 connection.execute("PRAGMA synchronous=FULL")
+                # The log may not outgrow the reserve by which a full disk is freed (room.py).
+                connection.execute(f"PRAGMA wal_autocheckpoint={_LOG_PAGES}")
             except sqlite3.Error:
                 connection.close()
                 raise
@@ -95,4 +99,6 @@ def _errors(path: Path) -> Iterator[None]:
     try:
         yield
     except sqlite3.Error as e:
-        raise StoreUnavailable(f"{path} cannot be used: {e}") from e
+        raise StoreUnavailable(
+            f"{path} cannot be used: {e}", hint=f"free disk space under {path.parent}, then try again"
+        ) from e

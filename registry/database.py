@@ -117,6 +117,21 @@ def writing(engine: Engine) -> Iterator[Connection]:
         connection.commit()
 
 
+@contextmanager
+def claiming(engine: Engine) -> Iterator[Connection]:
+    """A transaction that takes rows with FOR UPDATE SKIP LOCKED, beside everybody who does the same.
+
+    It waits for no writer and keeps none waiting but for its rows. SQLite, which locks whole files and leaves
+    the clause out, is written as always.
+    """
+    if engine.dialect.name == "sqlite":
+        with writing(engine) as connection:
+            yield connection
+        return
+    with _mapped(engine), engine.begin() as connection:
+        yield connection
+
+
 def _abandon(connection: Connection) -> None:
     raw = connection.connection.dbapi_connection
     if isinstance(raw, sqlite3.Connection) and raw.in_transaction:

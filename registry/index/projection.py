@@ -6,7 +6,7 @@ The cursor is the newest row of `blocks`: a crash between two blocks resumes beh
 import json
 from collections.abc import Iterable, Sequence
 
-from sqlalchemy import Engine, delete, insert, select
+from sqlalchemy import Connection, Engine, delete, insert, select
 
 from registry.core.ids import hex32, name_hash
 from registry.database import reading, writing
@@ -15,6 +15,7 @@ from registry.index.accounts import project_entries
 from registry.index.epochs import project_epochs
 from registry.index.events import PROJECTORS
 from registry.index.records import BlockMark, Line, json_args
+from registry.index.release import prepare
 
 # Older block rows only serve a walk back after a reorganisation; those with events stay.
 _KEPT_BLOCKS = 1024
@@ -25,13 +26,12 @@ class Projection:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        t.metadata.create_all(engine)
+        prepare(engine)
 
     def cursor(self) -> BlockMark | None:
         """The last projected block."""
         with reading(self._engine) as connection:
-            row = connection.execute(select(t.blocks).order_by(t.blocks.c.number.desc()).limit(1)).first()
-        return None if row is None else BlockMark(row.number, bytes.fromhex(row.hash[2:]), row.time)
+            return _cursor(connection)
 
     def hash_at(self, number: int) -> bytes | None:
         """The hash this projection saw at a height, None where it was not kept."""
@@ -39,12 +39,16 @@ class Projection:
             found = connection.execute(select(t.blocks.c.hash).where(t.blocks.c.number == number)).scalar()
         return None if found is None else bytes.fromhex(found[2:])
 
-    def apply(self, blocks: Sequence[BlockMark], lines: Iterable[Line]) -> None:
-        """Project a run of blocks and all their events in one transaction."""
-        if not blocks:
-            return
+    def apply(self, after: BlockMark | None, blocks: Sequence[BlockMark], lines: Iterable[Line]) -> bool:
+        """Project a run of blocks behind the cursor `after`, with all their events, in one transaction.
+
+        False, and nothing is written, when the cursor stands elsewhere: gateways that share a database
+        project each block once.
+        """
         lines = list(lines)
         with writing(self._engine) as connection:
+            if _cursor(connection) != after:
+                return False
             connection.execute(
                 insert(t.blocks),
                 [{"number": b.number, "hash": hex32(b.hash), "time": b.time} for b in blocks],
@@ -62,6 +66,7 @@ class Projection:
                     t.blocks.c.number < blocks[-1].number - _KEPT_BLOCKS, t.blocks.c.number.not_in(busy)
                 )
             )
+        return True
 
     def roll_back(self, number: int) -> list[str]:
         """Forget everything above block `number`; answers the version ids that are no longer sealed."""
@@ -118,6 +123,11 @@ class Projection:
             ]
             if rows:
                 connection.execute(insert(t.fields), rows)
+
+
+def _cursor(connection: Connection) -> BlockMark | None:
+    row = connection.execute(select(t.blocks).order_by(t.blocks.c.number.desc()).limit(1)).first()
+    return None if row is None else BlockMark(row.number, bytes.fromhex(row.hash[2:]), row.time)
 
 
 def _event_row(line: Line) -> dict[str, object]:

@@ -6,14 +6,15 @@ the aggregator's countersignature only ever joins it. Whoever kept the answer ca
 
 from dataclasses import dataclass
 
-from sqlalchemy import BigInteger, Column, ColumnElement, Engine, Row, Table, and_, insert, select, update
+from sqlalchemy import ColumnElement, Engine, Row, and_, insert, select, update
 
 from registry.core.ids import Address, to_address
 from registry.core.measurement import Measurement
 from registry.core.version import Contribution
-from registry.database import ExactText, reading, writing
+from registry.database import reading, writing
 from registry.errors import Conflict, NotFound
-from registry.pool.schema import metadata
+from registry.pool.migrations import prepare
+from registry.pool.schema import contributions, measurements
 from registry.wire_rewards import (
     ContributionBody,
     MeasurementBody,
@@ -21,28 +22,6 @@ from registry.wire_rewards import (
     contribution_of,
     measurement_body,
     measurement_of,
-)
-
-contributions = Table(
-    "contributions",
-    metadata,
-    Column("task", BigInteger, primary_key=True),
-    Column("round", BigInteger, primary_key=True),
-    Column("device", ExactText, primary_key=True),
-    Column("body", ExactText, nullable=False),
-    Column("device_signature", ExactText, nullable=False),
-    Column("aggregator_signature", ExactText),
-    Column("received", BigInteger, nullable=False),
-)
-measurements = Table(
-    "measurements",
-    metadata,
-    Column("task", BigInteger, primary_key=True),
-    Column("round", BigInteger, primary_key=True),
-    Column("device", ExactText, primary_key=True),
-    Column("validator", ExactText, primary_key=True),
-    Column("body", ExactText, nullable=False),
-    Column("signature", ExactText, nullable=False),
 )
 
 
@@ -71,7 +50,7 @@ class Contributions:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        metadata.create_all(engine)
+        prepare(engine)
 
     def add(self, given: Contribution, signature: bytes, received: int) -> None:
         """Take a device's contribution; the same again changes nothing, another one is a Conflict."""

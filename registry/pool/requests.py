@@ -2,33 +2,15 @@
 
 from dataclasses import dataclass
 
-from sqlalchemy import BigInteger, Column, Engine, Integer, Table, delete, insert, select
+from sqlalchemy import Engine, delete, insert, select
 from sqlalchemy.exc import IntegrityError
 
-from registry.database import ExactText, reading, writing
+from registry.database import reading, writing
 from registry.errors import Conflict, Unauthenticated
-from registry.pool.schema import metadata
+from registry.pool.migrations import prepare
+from registry.pool.schema import answers, nonces
 
 _DAY_S = 86_400
-
-nonces = Table(
-    "nonces",
-    metadata,
-    Column("address", ExactText, primary_key=True),
-    Column("nonce", ExactText, primary_key=True),
-    Column("created", BigInteger, nullable=False, index=True),
-)
-answers = Table(
-    "answers",
-    metadata,
-    Column("actor", ExactText, primary_key=True),
-    Column("route", ExactText, primary_key=True),
-    Column("key", ExactText, primary_key=True),
-    Column("body_sha256", ExactText, nullable=False),
-    Column("status", Integer, nullable=False),
-    Column("body", ExactText, nullable=False),
-    Column("created", BigInteger, nullable=False, index=True),
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +27,7 @@ class Requests:
     def __init__(self, engine: Engine, *, nonce_window_s: int) -> None:
         self._engine = engine
         self._window_s = nonce_window_s
-        metadata.create_all(engine)
+        prepare(engine)
 
     def use_nonce(self, address: str, nonce: bytes, now: int) -> None:
         """Take a nonce; a second use within the window is Unauthenticated, also after a restart."""

@@ -10,48 +10,17 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from sqlalchemy import (
-    BigInteger,
-    Column,
-    Engine,
-    Index,
-    Integer,
-    Row,
-    Table,
-    delete,
-    func,
-    insert,
-    select,
-    text,
-    update,
-)
+from sqlalchemy import Engine, Row, delete, func, insert, select, text, update
 
 from registry.core.ids import Address, VersionId, hex32, parse_hex32
 from registry.core.version import Submission
-from registry.database import ExactText, reading, writing
-from registry.pool.schema import metadata
+from registry.database import claiming, reading, writing
+from registry.pool.migrations import prepare
+from registry.pool.schema import submissions
 from registry.wire import PromiseBody, SignedSubmission, signature_of, submission_body, submission_of
 
-_SEQUENCE = BigInteger().with_variant(Integer, "sqlite")
-
-submissions = Table(
-    "submissions",
-    metadata,
-    Column("sequence", _SEQUENCE, primary_key=True, autoincrement=True),
-    Column("version_id", ExactText, nullable=False, unique=True),
-    Column("state", ExactText, nullable=False),
-    Column("submitter", ExactText, nullable=False),
-    Column("model", ExactText, nullable=False),
-    Column("issued_at", BigInteger, nullable=False),
-    Column("deadline", BigInteger, nullable=False),
-    Column("reserved", ExactText, nullable=False),
-    Column("received", BigInteger, nullable=False),
-    Column("body", ExactText, nullable=False),
-    Column("reason", ExactText),
-    Column("promise", ExactText),
-    Index("submissions_by_state", "state", "sequence"),
-    Index("submissions_by_submitter", "submitter", "state"),
-)
+# So many rows at most are held at once.
+_CLAIM = 500
 
 
 class PoolState(StrEnum):
@@ -91,7 +60,7 @@ class Pool:
         self._engine = engine
         self._changed = threading.Condition()
         self._changes = 0
-        metadata.create_all(engine)
+        prepare(engine)
 
     def add(self, entries: Sequence[Entry]) -> None:
         """Take all entries durably, in order; a same version already here is replaced in place."""
@@ -190,19 +159,29 @@ class Pool:
         self._announce()
 
     def expire(self, now: int) -> int:
-        """Mark what can no longer be sealed at chain time `now`; answers how many."""
-        with reading(self._engine) as connection:
-            due = connection.execute(
-                select(submissions.c.version_id).where(
-                    submissions.c.state == PoolState.PENDING, submissions.c.deadline < now
-                )
-            ).all()
-        self.mark(
-            (VersionId(parse_hex32(row.version_id)) for row in due),
-            PoolState.EXPIRED,
-            f"its deadline passed before chain time {now}",
+        """Mark what can no longer be sealed at chain time `now`; answers how many.
+
+        Gateways that share this pool each take other rows, and none that somebody seals or withdraws now.
+        """
+        total = 0
+        while count := self._expire_some(now):
+            total += count
+        if total:
+            self._announce()
+        return total
+
+    def _expire_some(self, now: int) -> int:
+        due = select(submissions.c.sequence).where(
+            submissions.c.state == PoolState.PENDING, submissions.c.deadline < now
         )
-        return len(due)
+        with claiming(self._engine) as connection:
+            taken = connection.execute(due.limit(_CLAIM).with_for_update(skip_locked=True)).scalars().all()
+            connection.execute(
+                update(submissions)
+                .where(submissions.c.sequence.in_(taken))
+                .values(state=PoolState.EXPIRED, reason=f"its deadline passed before chain time {now}")
+            )
+        return len(taken)
 
     def ping(self) -> None:
         """Raise StoreUnavailable when the database does not answer."""

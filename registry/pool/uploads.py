@@ -3,23 +3,12 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from sqlalchemy import BigInteger, Column, Engine, Index, Table, delete, func, insert, select, update
+from sqlalchemy import Engine, delete, func, insert, select, update
 
 from registry.core.cid import Cid
-from registry.database import ExactText, reading, writing
-from registry.pool.schema import metadata
-
-uploads = Table(
-    "uploads",
-    metadata,
-    Column("cid", ExactText, primary_key=True),
-    Column("sha256", ExactText, nullable=False),
-    Column("size", BigInteger, nullable=False),
-    Column("caller", ExactText, nullable=False),
-    Column("received", BigInteger, nullable=False),
-    Column("named", BigInteger, nullable=False, default=0),
-    Index("uploads_by_caller", "caller", "named"),
-)
+from registry.database import reading, writing
+from registry.pool.migrations import prepare
+from registry.pool.schema import uploads
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +28,7 @@ class Uploads:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        metadata.create_all(engine)
+        prepare(engine)
 
     def add(self, files: Iterable[Upload]) -> None:
         """Remember files; one that is known already keeps its first caller."""

@@ -47,6 +47,7 @@ class Follower:
         self._reexamine = reexamine
         self._progress = threading.Condition()
         self._position = -1
+        self._told: int | None = None
         self.failure: RegistryError | None = None
         self.listeners: list[Listener] = []
 
@@ -86,6 +87,7 @@ class Follower:
         if cursor is not None and self._link.block(cursor.number).hash != cursor.hash:
             self._walk_back(cursor)
             return True
+        self._hear(cursor)
         first = self._contracts.deployment.start_block if cursor is None else cursor.number + 1
         last = min(self._link.head().number, first + _RUN - 1)
         if last < first:
@@ -98,12 +100,25 @@ class Follower:
         # Manifests come first: who sees a version sealed must also see what it is called.
         registered = (line for line in lines if line.name == "Registered")
         self._read(dict.fromkeys(hex32(line.args["manifest"]) for line in registered))
-        self._projection.apply(list(marks.values()), lines)
+        if self._projection.apply(cursor, list(marks.values()), lines):
+            self._tell(lines, last)
+        return True
+
+    def _hear(self, cursor: BlockMark | None) -> None:
+        """Tell of what another gateway projected into the database that we share."""
+        if cursor is None:
+            return
+        if self._told is not None and self._told < cursor.number:
+            events = self._contracts.events(self._told + 1, cursor.number)
+            self._tell(self._lines(events, self._marks(events, cursor.number)), cursor.number)
+        self._told = cursor.number
+
+    def _tell(self, lines: Sequence[Line], last: int) -> None:
         self._settle(lines)
         for listener in self.listeners:
             listener(lines, last)
+        self._told = last
         self._note(last)
-        return True
 
     def _marks(self, events: Sequence[Event], last: int) -> dict[int, BlockMark]:
         numbers = sorted({event.log.block_number for event in events} | {last})

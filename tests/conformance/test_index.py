@@ -41,7 +41,7 @@ class Story:
         place = self.number
         mark = BlockMark(place, sha256(b"%d" % place), 1_000 + place)
         line = Line(place, 0, mark.time, keccak(b"%d" % place), 0, 0, contract, event, args)
-        self.projection.apply([mark], [line])
+        assert self.projection.apply(self.projection.cursor(), [mark], [line])
         return place
 
     def seals(self, name: str, parents: Sequence[Version] = (), **given: object) -> Version:
@@ -175,8 +175,18 @@ def test_a_block_is_projected_whole_or_not_at_all(story: Story) -> None:
     mark = BlockMark(story.number + 1, bytes(32), 5)
     good = Line(mark.number, 0, 5, bytes(32), 0, 0, "TwinRegistry", "VersionCancelled", {})
     with pytest.raises(KeyError):
-        story.projection.apply([mark], [good])
+        story.projection.apply(before, [mark], [good])
     assert story.projection.cursor() == before
+
+
+def test_two_gateways_of_one_database_project_a_block_once(story: Story) -> None:
+    before = story.projection.cursor()
+    height = story.happens("Consortium", "NamespaceCreated", namespaceId=2, name="other")
+    other = Projection(story.engine)
+    late = BlockMark(height, sha256(b"%d" % height), 1_000 + height)
+    line = Line(height, 0, late.time, keccak(b"x"), 0, 0, "Consortium", "NamespaceCreated", {})
+    assert not other.apply(before, [late], [line])
+    assert other.cursor() == story.projection.cursor() == late
 
 
 def test_parents_lead_to_their_children(story: Story) -> None:

@@ -5,15 +5,16 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, update
 
 from registry.core.cid import Cid
-from registry.core.ids import Address, FeeClass, VersionId, keccak, sha256
+from registry.core.ids import Address, FeeClass, VersionId, hex32, keccak, sha256
 from registry.core.signing import KeySigner
 from registry.core.version import Submission, Version
 from registry.database import open_database, writing
 from registry.errors import Conflict, Malformed, StoreUnavailable, Unauthenticated
 from registry.pool import Answered, Entry, Pool, PoolState, Requests, Upload, Uploads
+from registry.pool.schema import submissions
 
 ANA = KeySigner(keccak(b"ana")).address
 BO = KeySigner(keccak(b"bo")).address
@@ -98,6 +99,28 @@ def test_only_what_is_past_its_deadline_expires(pool: Pool) -> None:
     assert pool.expire(1_501) == 1
     assert pool.get_many(ids([early, late]))[early.version_id].state is PoolState.EXPIRED
     assert ids(pool.pending(limit=9)) == [late.version_id]
+
+
+def test_gateways_that_share_a_pool_expire_each_entry_once(open_engine: OpenEngine) -> None:
+    pools = [Pool(open_engine()) for _ in range(3)]
+    pools[0].add([entry(str(n), deadline=1_500) for n in range(1_200)])
+    with ThreadPoolExecutor(3) as threads:
+        assert sum(threads.map(lambda pool: pool.expire(1_501), pools)) == 1_200
+    assert pools[0].count(PoolState.EXPIRED) == 1_200
+
+
+@pytest.mark.parametrize("database_server", ["postgresql"], indirect=True)
+def test_what_another_gateway_holds_is_passed_over_and_not_waited_for(open_engine: OpenEngine) -> None:
+    held, free = entry("a", deadline=1_500), entry("b", deadline=1_500)
+    pool, other = Pool(open_engine()), open_engine()
+    pool.add([held, free])
+    sealed = update(submissions).where(submissions.c.version_id == hex32(held.version_id))
+    with other.begin() as connection:
+        connection.execute(sealed.values(state=PoolState.SEALED))
+        assert pool.expire(1_501) == 1  # it would wait for ever, were the row not skipped
+    assert pool.expire(1_501) == 0
+    found = pool.get_many(ids([held, free]))
+    assert [found[e.version_id].state for e in (held, free)] == [PoolState.SEALED, PoolState.EXPIRED]
 
 
 def test_submissions_are_listed_by_submitter(pool: Pool) -> None:

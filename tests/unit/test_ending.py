@@ -33,7 +33,7 @@ def test_a_signal_after_the_start_is_heard_at_once_and_the_old_handlers_come_bac
 
 @pytest.mark.parametrize("moment", ["chain", "trust.json"])
 def test_up_that_is_ended_while_it_starts_leaves_in_order(tmp_path: Path, moment: str) -> None:
-    """From the first file of the home on SIGTERM is exit 0: nothing is left behind that a restart must mend."""
+    """From the first file of the home on, SIGTERM is exit 0, and a restart has nothing to mend."""
     home = tmp_path / "home"
     command = [sys.executable, "-m", "registry.cli", "up", "--home", str(home), "--port", "0"]
     with (tmp_path / "up.log").open("ab") as log:

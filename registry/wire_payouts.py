@@ -4,10 +4,12 @@ from typing import Literal
 
 from pydantic import Field
 
+from incentives.contributions import Exclusion, Screened
 from incentives.payouts import Payout
 from incentives.settlement import Record, Settlement
 from registry.core.canonical import canonical
 from registry.core.ids import hex32, parse_hex32, to_address
+from registry.errors import Malformed
 from registry.wire import AddressText, Body, Count, Hex32, Wei
 from registry.wire_rewards import (
     EntryBody,
@@ -21,7 +23,7 @@ from registry.wire_rewards import (
 
 
 class PayoutFile(Body):
-    """Everything that a round's root follows from, and the root."""
+    """Everything that a round's root follows from, and the root; the average, if the aggregator states it."""
 
     schema_: Literal["twinledger/payouts/1"] = Field(alias="schema", default="twinledger/payouts/1")
     chain_id: Count
@@ -35,6 +37,7 @@ class PayoutFile(Body):
     leaves: list[LeafBody]
     root: Hex32
     total: Wei
+    average_sha256: Hex32 | None = None
 
     @property
     def record(self) -> Record:
@@ -44,6 +47,19 @@ class PayoutFile(Body):
             entries=tuple(entry_of(body) for body in self.contributions),
             standing={to_address(s.device): (s.positive, s.negative) for s in self.standing},
         )
+
+    @property
+    def verdicts(self) -> list[Screened]:
+        """What became of each contribution, as stated; Malformed for a reason that no rule has."""
+        try:
+            return [
+                Screened(
+                    to_address(s.device), s.theta_ppm, None if s.excluded is None else Exclusion(s.excluded)
+                )
+                for s in self.screened
+            ]
+        except ValueError as e:
+            raise Malformed(f"the payout file leaves a device out for no known reason: {e}") from e
 
     @property
     def payouts(self) -> list[Payout]:

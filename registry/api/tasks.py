@@ -18,6 +18,7 @@ from registry.wire_rewards import (
     measurement_of,
 )
 from registry.wire_tasks import TaskBody
+from registry.wire_updates import SignedHandover, handover_of
 
 router = APIRouter(tags=["tasks"])
 # What a member signs about a task, each under the name of its act.
@@ -77,6 +78,26 @@ async def measure(request: Request, task: Number) -> Response:
         return tasks.measure(measurement_of(body.measurement), signature_of(body.signature))
 
     return await post(request, SELF_SIGNED, SignedMeasurementBody, act, status=202)
+
+
+@router.post("/v1/tasks/{task}/updates", status_code=202, response_model=SignedHandover)
+async def hand_over(request: Request, task: Number) -> Response:
+    """Take a device's word on where its encrypted update lies."""
+    tasks = service_of(request).tasks
+
+    def act(body: SignedHandover, _caller: object) -> SignedHandover:
+        _same_task(task, body.handover.task)
+        return tasks.hand_over(handover_of(body.handover), signature_of(body.signature))
+
+    return await post(request, SELF_SIGNED, SignedHandover, act, status=202)
+
+
+@router.get("/v1/tasks/{task}/updates")
+async def list_updates(request: Request, task: Number) -> Response:
+    """The encrypted updates of a round."""
+    await caller_of(request, "tasks")
+    found = await in_thread(service_of(request).tasks.handed, task, integer(request, "round", 0))
+    return answer({"items": found, "next": None})
 
 
 @router.get("/v1/tasks/{task}/settlement", response_model=PayoutFile)

@@ -10,11 +10,12 @@ from sqlalchemy import ColumnElement, Engine, Row, and_, insert, select, update
 
 from registry.core.ids import Address, to_address
 from registry.core.measurement import Measurement
+from registry.core.sealed_update import Handover
 from registry.core.version import Contribution
 from registry.database import reading, writing
 from registry.errors import Conflict, NotFound
 from registry.pool.migrations import prepare
-from registry.pool.schema import contributions, measurements
+from registry.pool.schema import contributions, handovers, measurements
 from registry.wire_rewards import (
     ContributionBody,
     MeasurementBody,
@@ -23,6 +24,7 @@ from registry.wire_rewards import (
     measurement_body,
     measurement_of,
 )
+from registry.wire_updates import HandoverBody, handover_body, handover_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +100,27 @@ class Contributions:
                 connection.execute(insert(measurements), {**key, "body": body, "signature": signature.hex()})
             elif measurement_of(MeasurementBody.model_validate_json(known)) != given:
                 raise Conflict(f"{validator} already measured {given.device} in round {given.round}")
+
+    def hand_over(self, given: Handover, signature: bytes) -> None:
+        """Take where a device's encrypted update lies; a later word of the device replaces it."""
+        key = {"task": given.task, "round": given.round, "device": given.device}
+        body = {"body": handover_body(given).model_dump_json(), "signature": signature.hex()}
+        with writing(self._engine) as connection:
+            changed = connection.execute(update(handovers).filter_by(**key).values(**body))
+            if not changed.rowcount:
+                connection.execute(insert(handovers), {**key, **body})
+
+    def handed(self, task: int, round_: int | None = None) -> list[tuple[Handover, bytes]]:
+        """What was handed over in a task, or in one round of it, by round and device."""
+        query = select(handovers).where(handovers.c.task == task)
+        if round_ is not None:
+            query = query.where(handovers.c.round == round_)
+        with reading(self._engine) as connection:
+            rows = connection.execute(query.order_by(handovers.c.round, handovers.c.device)).all()
+        return [
+            (handover_of(HandoverBody.model_validate_json(row.body)), bytes.fromhex(row.signature))
+            for row in rows
+        ]
 
     def listed(self, task: int, round_: int) -> list[Held]:
         """A round's contributions with their measurements, by device address."""

@@ -77,3 +77,12 @@ measurements = Table(
     Column("body", ExactText, nullable=False),
     Column("signature", ExactText, nullable=False),
 )
+handovers = Table(
+    "handovers",
+    metadata,
+    Column("task", BigInteger, primary_key=True),
+    Column("round", BigInteger, primary_key=True),
+    Column("device", ExactText, primary_key=True),
+    Column("body", ExactText, nullable=False),
+    Column("signature", ExactText, nullable=False),
+)

@@ -11,7 +11,7 @@ from registry.core.ids import Address, address_bytes, keccak, model_id, sha256, 
 from registry.core.refs import parse_reference
 from registry.errors import Malformed, NotFound
 from registry.sdk.owed import verify_owed
-from registry.sdk.tasks_rounds import RoundWork
+from registry.sdk.tasks_updates import UpdateWork
 from registry.wire import parse_body
 from registry.wire_rewards import ParametersBody
 from registry.wire_tasks import MECHANISMS, OwedBody, PayoutsBody, TaskBody
@@ -65,7 +65,7 @@ class TaskPlan:
         )
 
 
-class Tasks(RoundWork):
+class Tasks(UpdateWork):
     """Federated-learning tasks of one gateway, as one member."""
 
     def create(self, plan: TaskPlan) -> TaskBody:

@@ -67,11 +67,6 @@ class RoundWork:
         found = self._session.http.get(f"/v1/tasks/{task}/contributions", {"round": round})
         return [parse_body(EntryBody, item) for item in found["items"]]
 
-    def countersign(self, task: int, round: int) -> list[EntryBody]:
-        """Aggregator: sign every contribution of the round that it received."""
-        waiting = [e for e in self.contributions(task, round) if e.aggregator_signature is None]
-        return [self._sign(contribution_of(entry.contribution)) for entry in waiting]
-
     def measure(
         self, entry: EntryBody, *, evaluation: bytes, losses: tuple[int, int], update: Any
     ) -> EntryBody:
@@ -92,10 +87,15 @@ class RoundWork:
         body = {"measurement": measurement_body(stated).model_dump(), "signature": "0x" + signature.hex()}
         return parse_body(EntryBody, self._session.http.post(f"/v1/tasks/{given.task}/measurements", body))
 
-    def settle(self, task: int, round: int) -> str:
-        """Aggregator: settle the round by what is signed, computed here and not believed; posts the bond."""
+    def settle(self, task: int, round: int, *, average: bytes | None = None) -> str:
+        """Aggregator: settle the round by what is signed, computed here and not believed; posts the bond.
+
+        `average` is the sha-256 of the average of the updates that count; stated, it can be challenged.
+        """
         found = self._session.http.get(f"/v1/tasks/{task}/settlement", {"round": round})
-        return self.settle_by(parse_body(PayoutFile, found))
+        file = parse_body(PayoutFile, found)
+        stated = None if average is None else "0x" + average.hex()
+        return self.settle_by(file.model_copy(update={"average_sha256": stated}))
 
     def settle_by(self, file: PayoutFile) -> str:
         """Aggregator: settle a round by this payout file, once its root follows from its record."""

@@ -14,24 +14,34 @@ def digest_of(given: str) -> bytes:
     """The sha-256 of a file, or the 32 bytes given as hex."""
     if given.startswith("0x"):
         return parse_hex32(given)
-    return sha256(_read(given))
+    return sha256(read_bytes(given))
 
 
 def read_update(path: str) -> NDArray[np.float32]:
-    """The values of a safetensors file, its tensors in the order of their names."""
+    """The values of an update's file."""
+    return values_of(read_bytes(path), path)
+
+
+def values_of(update: bytes, name: str = "the update") -> NDArray[np.float32]:
+    """The values of a safetensors file, its tensors in the order of their names; else plain float32."""
     from safetensors import SafetensorError
     from safetensors.numpy import load
 
+    if update[8:9] != b"{":
+        if not update or len(update) % 4:
+            raise Malformed(f"{name} is neither a safetensors file nor float32 values")
+        return np.frombuffer(update, dtype="<f4").astype(np.float32)
     try:
-        tensors: dict[str, Any] = load(_read(path))
+        tensors: dict[str, Any] = load(update)
     except (SafetensorError, KeyError) as e:
-        raise Malformed(f"{path} is no safetensors file: {e}") from e
+        raise Malformed(f"{name} is no safetensors file: {e}") from e
     if not tensors:
-        raise Malformed(f"{path} holds no tensor")
+        raise Malformed(f"{name} holds no tensor")
     return np.concatenate([np.asarray(tensors[name], dtype=np.float32).ravel() for name in sorted(tensors)])
 
 
-def _read(path: str) -> bytes:
+def read_bytes(path: str) -> bytes:
+    """A file, or NotFound."""
     try:
         return Path(path).read_bytes()
     except OSError as e:

@@ -15,6 +15,7 @@ from registry.core.canonical import strict_json
 from registry.core.cid import RAW, Cid
 from registry.core.ids import Address, Role, hex32, parse_hex32
 from registry.core.measurement import Measurement, measurement_digest
+from registry.core.sealed_update import Handover, handover_digest
 from registry.core.signing import recover
 from registry.core.transaction import read_transaction
 from registry.core.version import Contribution, contribution_digest
@@ -27,6 +28,7 @@ from registry.wire import Body, parse_body
 from registry.wire_payouts import PayoutFile
 from registry.wire_rewards import EntryBody, ParametersBody, StatementBody, measurement_body
 from registry.wire_rewards import contribution_body as body_of
+from registry.wire_updates import SignedHandover, handover_body
 
 _POOL = ("RewardPool",)
 MAX_DOCUMENT = 64 << 20
@@ -91,6 +93,27 @@ class Tasks:
         self._contributions.measure(given, by, signature)
         return self.entry(given.task, given.round, given.device)
 
+    def hand_over(self, given: Handover, signature: bytes) -> SignedHandover:
+        """Take where a device's encrypted update lies, and keep it until the task is over."""
+        by = recover(handover_digest(self._contracts.domain, given), signature)
+        if by != given.device:
+            raise NotAuthorized(f"the update of {given.device} is handed over by {by}")
+        held = self.entry(given.task, given.round, given.device)
+        if held.contribution.update_sha256 != hex32(given.update_sha256):
+            raise Conflict(f"{given.device} contributed {held.contribution.update_sha256}, another update")
+        self._begun(given.task, given.round)
+        self._content.stat(given.sealed)
+        self._content.named([given.sealed], _owner(given))
+        self._contributions.hand_over(given, signature)
+        return SignedHandover(handover=handover_body(given), signature="0x" + signature.hex())
+
+    def handed(self, task: int, round_: int) -> list[SignedHandover]:
+        """The encrypted updates of a round, by device."""
+        return [
+            SignedHandover(handover=handover_body(given), signature="0x" + signature.hex())
+            for given, signature in self._contributions.handed(task, round_)
+        ]
+
     def entries(self, task: int, round_: int) -> list[EntryBody]:
         """Everything signed about a round, by device."""
         return [entry_body(held) for held in self._contributions.listed(task, round_)]
@@ -149,12 +172,20 @@ class Tasks:
                     f"the payout file is of round {stated.round} of task {stated.task}, root {stated.root}"
                 )
             self._content.named([cid], f"payouts:{cid}")
+        elif function == "refund" and self._reads.task(args[0]).terms.deadline < self._clock():
+            # Nothing can be challenged any more: no update is kept longer than it is needed.
+            for given, _ in self._contributions.handed(args[0]):
+                self._content.store.unpin(given.sealed, _owner(given))
 
     def _document(self, shape: type[Shape], cid: Cid) -> Shape:
         link = self._content.stat(cid)
         if link.size > MAX_DOCUMENT:
             raise Malformed(f"{cid} has {link.size} bytes, a document has at most {MAX_DOCUMENT}")
         return parse_body(shape, strict_json(b"".join(self._content.get(cid))))
+
+
+def _owner(given: Handover) -> str:
+    return f"update:{given.task}:{given.round}:{given.device}"
 
 
 def raw_cid(sha256: bytes) -> Cid:

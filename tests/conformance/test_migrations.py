@@ -26,6 +26,8 @@ from registry.pool.migrations import HEAD, prepare, revisions
 from registry.pool.schema import metadata
 
 DUMPS = Path(__file__).parents[1] / "vectors" / "data"
+# Tables that a later release brought: 0.1.0 has no row for them.
+LATER = {"handovers"}
 OpenEngine = Callable[[], Engine]
 
 
@@ -57,6 +59,7 @@ def rows(engine: Engine) -> dict[str, list[Any]]:
         return {
             table.name: sorted(tuple(row) for row in connection.execute(select(table)))
             for table in metadata.sorted_tables
+            if table.name not in LATER
         }
 
 
@@ -74,7 +77,7 @@ def differences(engine: Engine) -> list[Any]:
 def test_every_row_of_the_first_release_is_there_after_the_upgrade(open_engine: OpenEngine) -> None:
     engine = open_engine()
     before = load_first_release(engine)
-    assert all(before[name] for name in metadata.tables), "the dump has a row in every table"
+    assert all(before[name] for name in set(metadata.tables) - LATER), "the dump has a row in every table"
     prepare(engine)
     assert rows(engine) == before
     assert stated(engine) == HEAD

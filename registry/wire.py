@@ -296,4 +296,5 @@ def parse_body(shape: type[Shape], value: object) -> Shape:
     except ValidationError as e:
         first = e.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "the body"
-        raise Malformed(f"{where}: {first['msg'].lower()}", field=where) from e
+        # Only the capital letter goes: a pattern quoted in the sentence stays as it is.
+        raise Malformed(f"{where}: {first['msg'][:1].lower()}{first['msg'][1:]}", field=where) from e

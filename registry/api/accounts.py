@@ -3,6 +3,7 @@
 from fastapi import APIRouter, Request, Response
 
 from registry.api.exchange import answer, caller_of, in_thread, service_of
+from registry.api.pages import integer, page, page_size
 from registry.api.shapes import account_answer, cell_answer, member_answer
 from registry.api.versions import relay
 from registry.core.ids import to_address
@@ -24,7 +25,8 @@ async def list_members(request: Request) -> Response:
     """Every address ever admitted."""
     await caller_of(request, "members")
     rows = await in_thread(service_of(request).index.members)
-    return answer({"items": [member_answer(row) for row in rows], "next": None})
+    taken, following = page(request, rows, lambda row: row.address)
+    return answer({"items": [member_answer(row) for row in taken], "next": following})
 
 
 @router.post("/v1/members", status_code=202, response_model=TransactionAnswer)
@@ -38,7 +40,8 @@ async def list_cells(request: Request) -> Response:
     """Every cell and the gateway that may attest to it."""
     await caller_of(request, "members")
     rows = await in_thread(service_of(request).index.cells)
-    return answer({"items": [cell_answer(row) for row in rows], "next": None})
+    taken, following = page(request, [cell_answer(row) for row in rows], lambda cell: cell.cell)
+    return answer({"items": taken, "next": following})
 
 
 @router.post("/v1/cells", status_code=202, response_model=TransactionAnswer)
@@ -51,8 +54,10 @@ async def add_cell(request: Request) -> Response:
 async def list_proposals(request: Request) -> Response:
     """Every council proposal, newest first, with what it would call."""
     await caller_of(request, "members")
-    items = await in_thread(service_of(request).council.proposals)
-    return answer({"items": items, "next": None})
+    limit = page_size(integer(request, "limit", 100))
+    before = integer(request, "cursor", 0) or None
+    items = await in_thread(lambda: service_of(request).council.proposals(before=before, limit=limit))
+    return answer({"items": items, "next": str(items[-1].id) if items and items[-1].id > 1 else None})
 
 
 @router.post("/v1/proposals", status_code=202, response_model=TransactionAnswer)

@@ -11,7 +11,7 @@ from registry.api.exchange import asker_of, in_thread, problem_response
 from registry.api.guard import Guard
 from registry.api.pace import Buckets, Pace
 from registry.config import Settings
-from registry.errors import Conflict, Malformed, NotFound, RegistryError
+from registry.errors import Malformed, NotFound, RegistryError
 from registry.service import Service
 
 _log = logging.getLogger("registry.api")
@@ -65,7 +65,9 @@ def _http(request: Request, error: Exception) -> Response:
     if status == 404:
         return problem_response(NotFound(f"there is no route {where}", hint="see /openapi.json"))
     if status == 405:
-        return problem_response(Conflict(f"{where} is not offered by this route", hint="see /openapi.json"))
+        allowed = error.headers if isinstance(error, HTTPException) else None
+        refused = Malformed(f"{where} is not offered by this route", hint="see /openapi.json")
+        return problem_response(refused, status=405, headers=allowed)
     return problem_response(Malformed(f"{where} was refused with {status}"))
 
 

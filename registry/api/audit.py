@@ -1,11 +1,13 @@
 """The auditor's routes, and the logs as C2SP tlog-tiles."""
 
+import base64
+import json
 from dataclasses import asdict
 
 from fastapi import APIRouter, Request, Response
 
-from registry.api.exchange import answer, caller_of, in_thread, json_body, read_shape, service_of
-from registry.api.versions import integer, page_size
+from registry.api.exchange import answer, caller_of, in_thread, json_body, once, read_shape, service_of
+from registry.api.pages import integer, page, page_size
 from registry.audit.rows import Filter
 from registry.core.ids import VersionId
 from registry.core.refs import parse_reference
@@ -47,14 +49,17 @@ def filter_of(request: Request, *also: str) -> Filter:
 
 @router.get("/v1/audit/events")
 async def list_events(request: Request) -> Response:
-    """Events of both logs that fit every filter."""
+    """Events of both logs that fit every filter; `twinledger-key` says on which key they are proved."""
     await caller_of(request, "audit")
     asked = filter_of(request, *_PAGING)
     limit = page_size(integer(request, "limit", 100))
     cursor = request.query_params.get("cursor")
     found = await in_thread(lambda: audits_of(request).events(asked, cursor=cursor, limit=limit))
     items = [row_json(row) for row in found.rows]
-    return answer({"items": items, "next": found.next, "key": found.key})
+    response = answer({"items": items, "next": found.next})
+    if found.key is not None:
+        response.headers["twinledger-key"] = found.key
+    return response
 
 
 @router.get("/v1/audit/events/{event}/proof")
@@ -101,9 +106,10 @@ async def complete(request: Request, key: str, log: str = "chain") -> Response:
 async def show_timeline(request: Request) -> Response:
     """What happened, in one order over both logs."""
     await caller_of(request, "audit")
-    asked = filter_of(request)
+    asked = filter_of(request, *_PAGING)
     moments = await in_thread(audits_of(request).timeline, asked)
-    return answer({"items": [asdict(moment) for moment in moments], "next": None})
+    taken, following = page(request, moments, lambda moment: moment.name)
+    return answer({"items": [asdict(moment) for moment in taken], "next": following})
 
 
 @router.get("/v1/audit/trace")
@@ -118,9 +124,10 @@ async def show_trace(request: Request, device: str) -> Response:
 async def show_probing(request: Request) -> Response:
     """Refused requests per caller."""
     await caller_of(request, "audit")
-    asked, least = filter_of(request, "at_least"), integer(request, "at_least", 1)
+    asked, least = filter_of(request, "at_least", *_PAGING), integer(request, "at_least", 1)
     found = await in_thread(audits_of(request).probing, asked, least)
-    return answer({"items": [asdict(one) for one in found], "next": None})
+    taken, following = page(request, found, lambda one: one.who)
+    return answer({"items": [asdict(one) for one in taken], "next": following})
 
 
 @router.get("/v1/audit/impact/{ref:path}")
@@ -141,10 +148,17 @@ async def show_impact(request: Request, ref: str) -> Response:
 async def export_evidence(request: Request) -> Response:
     """case.zip of what the filters ask for; no filter takes everything."""
     body = await json_body(request)
-    await caller_of(request, "audit", body)
-    asked = read_shape(FilterBody, body or b"{}")
-    raw = await in_thread(audits_of(request).evidence, Filter(**asked.model_dump()))
-    return Response(raw, media_type="application/zip")
+    caller = await caller_of(request, "audit", body)
+    asked = Filter(**read_shape(FilterBody, body or b"{}").model_dump())
+    if "idempotency-key" not in request.headers:
+        raw = await in_thread(audits_of(request).evidence, asked)
+        return Response(raw, media_type="application/zip")
+
+    def act() -> tuple[int, object]:
+        return 200, base64.b64encode(audits_of(request).evidence(asked)).decode()
+
+    kept = await once(request, caller, body, act)
+    return Response(base64.b64decode(json.loads(bytes(kept.body))), media_type="application/zip")
 
 
 @router.get("/log/{name}/checkpoint")

@@ -1,14 +1,13 @@
 """Content by CID: streamed in, streamed out, with ranges; and the trustless gateway `/ipfs`."""
 
 import hashlib
-import json
 import re
 from collections.abc import Iterator
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import StreamingResponse
 
-from registry.api.exchange import PROBLEM, answer, caller_of, caller_with, in_thread, problem_of, service_of
+from registry.api.exchange import answer, caller_of, caller_with, in_thread, problem_response, service_of
 from registry.api.streams import receive, send
 from registry.core.cid import Cid
 from registry.core.ids import hex32
@@ -101,7 +100,7 @@ async def content_response(
 ) -> Response:
     """The answer to a GET or HEAD of a file, with Range."""
     service = service_of(request)
-    size = (await in_thread(service.content.stat, cid)).size
+    size = await in_thread(service.content.file_size, cid)
     headers = {"accept-ranges": "bytes", "etag": f'"{cid}"', **(extra or {})}
     first, last, status = _range(request.headers.get("range"), size)
     if status == 416:
@@ -119,9 +118,8 @@ async def content_response(
 
 
 def _no_such_range(size: int) -> Response:
-    problem = problem_of(Malformed(f"the range begins after the last of {size} bytes")) | {"status": 416}
-    headers = {"content-range": f"bytes */{size}"}
-    return Response(json.dumps(problem), status_code=416, headers=headers, media_type=PROBLEM)
+    refused = Malformed(f"the range begins after the last of {size} bytes")
+    return problem_response(refused, status=416, headers={"content-range": f"bytes */{size}"})
 
 
 def _range(header: str | None, size: int) -> tuple[int, int, int]:

@@ -6,7 +6,7 @@ from the kept answer when it comes again.
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any, TypeVar
 
 from fastapi import Path, Request, Response
@@ -216,13 +216,19 @@ def problem_of(error: RegistryError) -> dict[str, object]:
     }
 
 
-def problem_response(error: RegistryError) -> Response:
-    """A problem as a response, with Retry-After where a retry helps."""
-    wait_s = error.values.get("retry_after_s", 1)
-    headers = {"retry-after": str(wait_s)} if error.retryable or error.status == 429 else {}
-    return Response(
-        json.dumps(problem_of(error)), status_code=error.status, media_type=PROBLEM, headers=headers
-    )
+def problem_response(
+    error: RegistryError, *, status: int | None = None, headers: Mapping[str, str] | None = None
+) -> Response:
+    """A problem as a response, with Retry-After where a retry helps.
+
+    `status` is for what HTTP itself defines and the tree has no class for: 405 and 416.
+    """
+    sent = dict(headers or {})
+    if error.retryable or error.status == 429:
+        sent["retry-after"] = str(error.values.get("retry_after_s", 1))
+    code = error.status if status is None else status
+    document = json.dumps(problem_of(error) | {"status": code})
+    return Response(document, status_code=code, media_type=PROBLEM, headers=sent)
 
 
 __all__ = [

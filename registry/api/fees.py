@@ -5,7 +5,7 @@ from dataclasses import asdict
 from fastapi import APIRouter, Request, Response
 
 from registry.api.exchange import Number, answer, caller_of, in_thread, service_of
-from registry.api.versions import page_size
+from registry.api.pages import page, page_size
 from registry.chain.gateway import FeeParams
 from registry.core.ids import read_count, to_address
 from registry.index.accounts import EntryRow
@@ -33,9 +33,9 @@ async def list_epochs(request: Request, cursor: str | None = None, limit: int = 
     """Closed epochs, oldest first; a run of idle ones is one item."""
     await caller_of(request, "fees")
     after, fees = -1 if cursor is None else read_count(cursor, "cursor"), service_of(request).fees
-    page = await in_thread(lambda: fees.epochs(after=after, limit=page_size(limit)))
-    items = [_epoch(view, fees.params) for view in page.items]
-    return answer({"items": items, "next": None if page.next is None else str(page.next)})
+    found = await in_thread(lambda: fees.epochs(after=after, limit=page_size(limit)))
+    items = [_epoch(view, fees.params) for view in found.items]
+    return answer({"items": items, "next": None if found.next is None else str(found.next)})
 
 
 @router.get("/v1/fees/epochs/{number}", response_model=EpochDetail)
@@ -58,7 +58,8 @@ async def list_miners(request: Request) -> Response:
     """Every miner: sealed, stored, audited, earned, held."""
     await caller_of(request, "fees")
     views = await in_thread(service_of(request).miners.all)
-    return answer({"items": [_miner(view) for view in views], "next": None})
+    taken, following = page(request, views, lambda view: view.address)
+    return answer({"items": [_miner(view) for view in taken], "next": following})
 
 
 @router.get("/v1/miners/{address}", response_model=MinerBody)
@@ -75,8 +76,8 @@ async def show_statement(
     """Every debit and credit of an escrow, oldest first; they sum to the balance."""
     await caller_of(request, "accounts")
     account, statements = to_address(address), service_of(request).statements
-    page = await in_thread(lambda: statements.of(account, cursor=cursor, limit=page_size(limit)))
-    return answer({"items": [_entry(row) for row in page.items], "next": page.next})
+    found = await in_thread(lambda: statements.of(account, cursor=cursor, limit=page_size(limit)))
+    return answer({"items": [_entry(row) for row in found.items], "next": found.next})
 
 
 def _epoch(view: EpochView, params: FeeParams) -> EpochBody:

@@ -16,7 +16,8 @@ from registry.api.exchange import (
     read_json,
     service_of,
 )
-from registry.api.versions import integer, page_size, relay
+from registry.api.pages import integer, page_size
+from registry.api.versions import relay
 from registry.core.ids import Address, VersionId, parse_hex32, read_count
 from registry.core.signing import recover
 from registry.core.version import submission_digest

@@ -5,7 +5,7 @@ import asyncio
 from fastapi import APIRouter, Request, Response
 
 from registry.api.exchange import SELF_SIGNED, Number, answer, caller_of, in_thread, post, service_of
-from registry.api.versions import integer, page_size
+from registry.api.pages import integer, page, page_size
 from registry.core.ids import to_address
 from registry.errors import Malformed
 from registry.wire import RawTransaction, TransactionAnswer, signature_of
@@ -53,7 +53,8 @@ async def list_contributions(request: Request, task: Number) -> Response:
     """Everything signed about a round."""
     await caller_of(request, "tasks")
     entries = await in_thread(service_of(request).tasks.entries, task, integer(request, "round", 0))
-    return answer({"items": entries, "next": None})
+    taken, following = page(request, entries, lambda entry: entry.contribution.device)
+    return answer({"items": taken, "next": following})
 
 
 @router.post("/v1/tasks/{task}/contributions", status_code=202, response_model=EntryBody)
@@ -118,7 +119,8 @@ async def list_payouts(request: Request, task: Number) -> Response:
     if request.query_params.get("recompute") == "1":
         for payouts in found:
             await asyncio.to_thread(rounds.recompute, task, payouts.round)
-    return answer({"items": found, "next": None})
+    taken, following = page(request, found, lambda payouts: str(payouts.round))
+    return answer({"items": taken, "next": following})
 
 
 @router.get("/v1/tasks/{task}/payouts/{address}/proof")
@@ -127,7 +129,8 @@ async def prove_payout(request: Request, task: Number, address: str) -> Response
     await caller_of(request, "tasks")
     chosen = integer(request, "round", 0) if "round" in request.query_params else None
     owed = await in_thread(service_of(request).rounds.owed, task, to_address(address), chosen)
-    return answer({"items": owed, "next": None})
+    taken, following = page(request, owed, lambda one: str(one.round))
+    return answer({"items": taken, "next": following})
 
 
 async def relay_reward(request: Request) -> Response:

@@ -9,8 +9,8 @@ from starlette.convertors import Convertor, register_url_convertor
 
 from registry.api.content import content_response
 from registry.api.exchange import SELF_SIGNED, answer, caller_of, in_thread, post, service_of
+from registry.api.pages import integer, page, page_size
 from registry.api.shapes import grant_answer, kin_answer, model_answer, version_answer
-from registry.core.ids import read_count
 from registry.core.refs import Reference, parse_reference
 from registry.core.transaction import read_transaction
 from registry.errors import Malformed
@@ -75,9 +75,9 @@ def reference_of(request: Request) -> Reference:
 async def search_versions(request: Request) -> Response:
     """Versions whose manifests fit every condition."""
     await caller_of(request, "models")
-    page = await in_thread(service_of(request).catalogue.search, _search(request))
-    items = [version_answer(row, [], manifest=row.manifest) for row in page.versions]
-    return answer({"items": items, "next": page.next})
+    found = await in_thread(service_of(request).catalogue.search, _search(request))
+    items = [version_answer(row, [], manifest=row.manifest) for row in found.versions]
+    return answer({"items": items, "next": found.next})
 
 
 @router.get("/v1/models")
@@ -95,12 +95,13 @@ async def show_model(request: Request, namespace: str, name: str) -> Response:
     """Every version of one model, oldest first."""
     await caller_of(request, "models")
     service = service_of(request)
-    rows = await in_thread(service.catalogue.model, namespace, name)
+    limit, after = page_size(integer(request, "limit", 100)), integer(request, "cursor", 0)
+    rows = await in_thread(lambda: service.catalogue.model(namespace, name, after=after, limit=limit + 1))
     items = [
         version_answer(row, await in_thread(service.index.aliases_of, row.version_id), manifest=None)
-        for row in rows
+        for row in rows[:limit]
     ]
-    return answer({"items": items, "next": None})
+    return answer({"items": items, "next": str(items[-1].number) if len(rows) > limit else None})
 
 
 @router.post("/v1/models/{namespace}/{name}/aliases/{alias}", status_code=202)
@@ -116,6 +117,8 @@ async def send_transaction(request: Request) -> Response:
     return await relay(request, "TwinRegistry", "Consortium", "StorageMarket", "RewardPool", "AuditAnchor")
 
 
+# One segment that begins no version id is refused by what it lacks, not by "no such route": mounted last.
+@router.get("/v1/versions/{ref}", include_in_schema=False)
 @versioned("", methods=["GET"], response_model=VersionAnswer)
 async def show_version(request: Request) -> Response:
     """The version a reference means now."""
@@ -158,7 +161,8 @@ async def show_lineage(request: Request) -> Response:
     depth = integer(request, "depth", 100)
     row = await in_thread(catalogue.resolve, reference_of(request))
     kin = await in_thread(catalogue.lineage, row, direction, depth)
-    return answer({"items": [kin_answer(near) for near in kin], "next": None})
+    taken, following = page(request, [kin_answer(near) for near in kin], lambda near: near.version_id)
+    return answer({"items": taken, "next": following})
 
 
 @versioned("/status", methods=["POST"], status_code=202, response_model=TransactionAnswer)
@@ -176,7 +180,8 @@ async def list_grants(request: Request) -> Response:
     catalogue = service_of(request).catalogue
     row = await in_thread(catalogue.resolve, reference_of(request))
     found = await in_thread(catalogue.grants, row)
-    return answer({"items": [grant_answer(row, grant) for grant in found], "next": None})
+    taken, following = page(request, found, lambda grant: grant.reader)
+    return answer({"items": [grant_answer(row, grant) for grant in taken], "next": following})
 
 
 @versioned("/grants", methods=["POST"], status_code=202, response_model=TransactionAnswer)
@@ -205,19 +210,6 @@ async def relay(request: Request, *contracts: str, check: Check | None = None) -
 
 def _raw(body: RawTransaction) -> bytes:
     return bytes.fromhex(body.raw_transaction[2:])
-
-
-def integer(request: Request, name: str, default: int) -> int:
-    """A query parameter that is a number from 0."""
-    text = request.query_params.get(name)
-    return default if text is None else read_count(text, name)
-
-
-def page_size(limit: int) -> int:
-    """A page has 1 to 1000 items."""
-    if not 1 <= limit <= 1000:
-        raise Malformed(f"limit is {limit}, not 1 to 1000")
-    return limit
 
 
 def _search(request: Request) -> Search:

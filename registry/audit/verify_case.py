@@ -33,7 +33,7 @@ from registry.core.log import Recorded, decode_entry, keys_of
 from registry.core.manifest import Manifest, parse_manifest
 from registry.core.promise import Promise
 from registry.core.tlogproof import TlogProof
-from registry.errors import VerificationFailed
+from registry.errors import NotFound, VerificationFailed
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +93,8 @@ def verify_case(path: Path, trust: TrustFile | None = None) -> Report:
 def _read(path: Path) -> bytes:
     try:
         return path.read_bytes()
+    except FileNotFoundError as e:
+        raise NotFound(f"there is no file {path}", hint="check the path") from e
     except OSError as e:
         raise VerificationFailed(f"{path} cannot be read: {e.strerror}") from e
 

@@ -11,7 +11,7 @@ from functools import cache
 from contracts import NAMES, artifact
 from registry.chain.abi import canonical_type, decode_values, signature_of
 from registry.chain.refusals import CLASS_OF, HINT_OF
-from registry.core.ids import keccak
+from registry.core.ids import Role, keccak
 from registry.errors import RegistryError, Rejected, VerificationFailed
 
 _PANIC = keccak(b"Panic(uint256)")[:4]
@@ -75,14 +75,16 @@ def _custom(codec: ErrorCodec, body: bytes) -> RegistryError:
         return Rejected(
             f"the contract refused the call: {_words(codec.name)}, with values that cannot be read"
         )
-    shown = ", ".join(f"{name} {_shown(value)}" for name, value in values.items())
+    shown = ", ".join(f"{name} {_shown(name, value)}" for name, value in values.items())
     message = f"the contract refused the call: {_words(codec.name)}" + (f" ({shown})" if shown else "")
     refusal = CLASS_OF.get(codec.name, Rejected)(message, hint=HINT_OF.get(codec.name))
     refusal.values.update(values, contract_error=codec.name)
     return refusal
 
 
-def _shown(value: object) -> str:
+def _shown(name: str, value: object) -> str:
+    if name in ("role", "roles") and isinstance(value, int):
+        return " and ".join(role.name.lower() for role in Role if role & value and role.name) or "none"
     return "0x" + value.hex() if isinstance(value, bytes) else str(value)
 
 

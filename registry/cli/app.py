@@ -66,6 +66,13 @@ def run(arguments: list[str]) -> int:
         # The reader of our output went away (`| head`); there is nobody left to tell.
         sys.stderr.close()
         return 0
+    except OSError as e:
+        where = f"{e.filename}: " if e.filename else ""
+        _fail(RegistryError(f"{where}{e.strerror or e}", hint="check the path and its permissions"), given)
+        return RegistryError.exit_code
+    except Exception as e:
+        _fail(RegistryError(f"{type(e).__name__}: {e}", hint="this is a bug: report what is above"), given)
+        return RegistryError.exit_code
     return 0
 
 

@@ -122,7 +122,17 @@ def probing(
 ) -> None:
     """Refused requests per caller."""
     items = client().audit.probing(at_least, **_filters(None, None, None, None, None, None, since, until))
-    show(items, [str(item) for item in items] or ["nothing found"])
+    rows = [
+        [
+            item["who"],
+            item["count"],
+            ", ".join(f"{code} {count}" for code, count in item["codes"]),
+            time_of(item["first"]),
+            time_of(item["last"]),
+        ]
+        for item in items
+    ]
+    show(items, table(["who", "refusals", "why", "first (UTC)", "last (UTC)"], rows))
 
 
 def prove(
@@ -207,7 +217,9 @@ def fsck() -> None:
     document = [{"part": one.part, "result": one.result} for one in findings]
     show(document, table(["part", "result"], [[one.part, one.result] for one in findings]))
     if wrong:
-        raise VerificationFailed(f"{len(wrong)} differences were found: {wrong[0].part}: {wrong[0].result}")
+        # The document is printed; raising would print a second one.
+        note(f"{len(wrong)} differences were found: {wrong[0].part}: {wrong[0].result}")
+        raise typer.Exit(VerificationFailed.exit_code)
 
 
 def accuse(

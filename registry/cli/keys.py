@@ -38,9 +38,10 @@ def register(app: typer.Typer) -> None:
 
 def key_new(name: str) -> None:
     """Make a key and keep it as HOME/keys/NAME.json under a passphrase."""
+    from registry.core.refs import check_name
     from registry.keystore import create_keystore, new_passphrase
 
-    path = home().make().keys / f"{name}.json"
+    path = home().make().keys / f"{check_name(name)}.json"
     signer = create_keystore(path, new_passphrase(os.environ.get("TWINLEDGER_PASSWORD_FILE")))
     show({"name": name, "address": signer.address, "path": str(path)}, [f"{signer.address} in {path}"])
     note(f"next: twinledger member add {signer.address} --namespace NS --role submitter")
@@ -86,11 +87,14 @@ def key_register(
 def member_add(
     address: str,
     namespace: Annotated[str, typer.Option(metavar="NS")],
-    role: Annotated[list[str], typer.Option(metavar="R", help="submitter, miner, sponsor, device, …")],
-    grant: Annotated[int, typer.Option(metavar="WEI", help="coin to send along")] = 0,
+    role: Annotated[
+        list[str], typer.Option(metavar="R", help="submitter, miner, sponsor, device, …; may be repeated")
+    ],
+    more: Annotated[list[str] | None, typer.Argument(metavar="[R...]", help="further roles")] = None,
+    grant: Annotated[int, typer.Option(metavar="WEI", help="coin to send along", min=0)] = 0,
 ) -> None:
     """Propose to admit an address; a council of one admits at once."""
-    tx_hash = client().members.add(address, namespace, role, grant=grant)
+    tx_hash = client().members.add(address, namespace, [*role, *(more or ())], grant=grant)
     show({"tx_hash": tx_hash}, [f"{address} proposed for {namespace} (transaction {tx_hash})"])
 
 
@@ -108,8 +112,10 @@ def member_list() -> None:
 
 
 def cell_add(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="name of the cell in your namespace")],
-    gateway: Annotated[str, typer.Option(metavar="ADDRESS", help="the gateway that may attest to it")],
+    name: Annotated[str, typer.Argument(metavar="NS/NAME", help="the cell; NAME alone is of your namespace")],
+    gateway: Annotated[
+        str | None, typer.Option(metavar="ADDRESS", help="the gateway that may attest to it; you, if none")
+    ] = None,
 ) -> None:
     """Add a cell to your namespace."""
     tx_hash = client().members.add_cell(name, gateway)

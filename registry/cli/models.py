@@ -39,9 +39,10 @@ def ls(
 
 
 def search(
-    q: Annotated[
+    text: Annotated[
         str | None, typer.Argument(metavar="[TEXT]", help="words in name, description, card, tags")
     ] = None,
+    q: Annotated[str | None, typer.Option("--q", metavar="TEXT", help="the same as an option")] = None,
     tag: Annotated[list[str] | None, typer.Option()] = None,
     near: Annotated[str | None, typer.Option(metavar="LAT,LON", help="nearest first")] = None,
     carrier_hz: Annotated[str | None, typer.Option(metavar="LO..HI")] = None,
@@ -55,7 +56,7 @@ def search(
 ) -> None:
     """Find versions by the fields of their manifests."""
     found = client().search(
-        q=q,
+        q=q if text is None else text,
         tag=tag,
         near=near,
         carrier_hz=carrier_hz,

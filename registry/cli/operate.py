@@ -30,11 +30,14 @@ def config_show() -> None:
     """Every setting, its value and where it comes from."""
     import os
 
-    from registry.config import SETTINGS, load_settings
+    from registry.config import SETTINGS, load_settings, value_in
 
     loaded = load_settings(home(), os.environ)
     sources = dict(loaded.sources)
-    rows = [[row.key, _value(loaded.settings, row.key), sources.get(row.key, "default")] for row in SETTINGS]
+    rows = [
+        [row.key, _shown(value_in(loaded.settings, row.key)), sources.get(row.key, "default")]
+        for row in SETTINGS
+    ]
     document = {str(key): value for key, value, _ in rows}
     show(document, table(["setting", "value", "from"], rows))
 
@@ -116,7 +119,7 @@ def network_init(
     note(f"next: start the validators, then twinledger deploy --rpc {plan.validators[0].rpc_url}")
 
 
-def _value(found: object, key: str) -> str:
-    for part in key.split("."):
-        found = getattr(found, part, "")
-    return str(found)
+def _shown(value: object) -> str:
+    if value is None:
+        return ""
+    return ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)

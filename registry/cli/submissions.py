@@ -26,7 +26,7 @@ def register(app: typer.Typer) -> None:
 
 def submit(
     model: Annotated[str, typer.Argument(metavar="NS/NAME", help="the model this is a version of")],
-    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="weights and what belongs to them")],
+    files: Annotated[list[Path], typer.Argument(metavar="FILE", help="weights and what belongs to them")],
     manifest: Annotated[Path, typer.Option(help="JSON file that describes the version")],
     parent: Annotated[
         list[str] | None, typer.Option(metavar="REF", help="a version this one comes from")
@@ -48,7 +48,6 @@ def submit(
     no_wait: Annotated[bool, typer.Option("--no-wait", help="do not wait for the seal")] = False,
 ) -> None:
     """Register files as the next version of a model."""
-    from registry.core.ids import parse_hex32
     from registry.sdk import Receipt
 
     result = client().submit(
@@ -58,7 +57,7 @@ def submit(
         parents=parent or (),
         fee=fee,
         wait=not no_wait,
-        salt=None if salt is None else parse_hex32(salt.lower()),
+        salt=salt,
         max_price=max_price,
         deadline=deadline,
         private_to=private_to or (),

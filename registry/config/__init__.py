@@ -21,7 +21,7 @@ from registry.config.model import (
     Storage,
     is_loopback,
 )
-from registry.config.table import SETTINGS, Setting, settings_page
+from registry.config.table import SETTINGS, Setting, settings_page, value_in
 
 __all__ = [
     "SETTINGS",
@@ -49,4 +49,5 @@ __all__ = [
     "read_secret",
     "resolve_home",
     "settings_page",
+    "value_in",
 ]

@@ -27,6 +27,19 @@ UNIONS: Mapping[str, Mapping[str, tuple[str, type]]] = MappingProxyType(
 )
 
 
+def value_in(settings: Settings, key: str) -> object:
+    """The value of a key, as the file would hold it; None in the section of a backend that is not chosen."""
+    section, _, name = key.rpartition(".")
+    for tag, kinds in UNIONS.items():
+        chosen = getattr(settings, tag)
+        if key == tag:
+            return next(kind for kind, (_, held) in kinds.items() if isinstance(chosen, held))
+        for of_kind, held in kinds.values():
+            if section == of_kind:
+                return getattr(chosen, name) if isinstance(chosen, held) else None
+    return getattr(getattr(settings, section), name)
+
+
 @dataclass(frozen=True, slots=True)
 class Setting:
     """One key: `rpc.url` in the file is TWINLEDGER_RPC_URL in the environment."""

@@ -43,8 +43,16 @@ class Index:
         with reading(self.engine) as connection:
             row = resolved(connection, reference)
         if row is None:
-            raise NotFound(f"nothing is registered as {reference}", reference=str(reference))
+            raise self._nothing(reference)
         return version_row(row)
+
+    def _nothing(self, reference: Reference) -> NotFound:
+        model, has_suffix = reference.model, "@" in str(reference)
+        if model is not None and not has_suffix and self.of_model(*model.split("/", 1), limit=1):
+            return NotFound(
+                f"{model} has no champion and no active version", hint=f"list them: twinledger ls {model}"
+            )
+        return NotFound(f"nothing is registered as {reference}", reference=str(reference))
 
     def version(self, version_id: VersionId) -> VersionRow | None:
         """The sealed version of that id."""
@@ -87,12 +95,14 @@ class Index:
         with reading(self.engine) as connection:
             return connection.execute(query).scalar()
 
-    def of_model(self, namespace: str, name: str) -> list[VersionRow]:
-        """Every version of a model, oldest first."""
+    def of_model(
+        self, namespace: str, name: str, *, after: int = 0, limit: int | None = None
+    ) -> list[VersionRow]:
+        """The versions of a model whose numbers are above `after`, oldest first."""
         with reading(self.engine) as connection:
             model = model_key(connection, namespace, name)
-            query = version_query().where(t.versions.c.model_id == model)
-            rows = connection.execute(query.order_by(t.versions.c.number)).all()
+            query = version_query().where(t.versions.c.model_id == model, t.versions.c.number > after)
+            rows = connection.execute(query.order_by(t.versions.c.number).limit(limit)).all()
         return [version_row(row) for row in rows]
 
     def models(self, *, after: str = "", limit: int = 100) -> list[ModelRow]:

@@ -22,14 +22,8 @@ class Account:
     def statement(self, address: str | None = None) -> Iterator[EntryBody]:
         """Every debit and credit, oldest first, each with its reason and the balance after it."""
         whose = self._session.signer().address if address is None else to_address(address)
-        cursor: str | None = None
-        while True:
-            page = self._session.http.get(f"/v1/accounts/{whose}/statement", {"cursor": cursor})
-            for item in page["items"]:
-                yield parse_body(EntryBody, item)
-            cursor = page["next"]
-            if cursor is None:
-                return
+        for item in self._session.http.items(f"/v1/accounts/{whose}/statement"):
+            yield parse_body(EntryBody, item)
 
     def deposit(self, wei: int) -> str:
         """Move coin into one's escrow; answers the transaction's hash."""

@@ -27,17 +27,11 @@ class Audit:
 
     def events(self, **filters: Any) -> Iterator[dict[str, Any]]:
         """Events that fit: log, actor, model, version, kind, cell, since, until."""
-        cursor: str | None = None
-        while True:
-            page = self._http.get("/v1/audit/events", {**filters, "cursor": cursor})
-            yield from page["items"]
-            cursor = page["next"]
-            if cursor is None:
-                return
+        yield from self._http.items("/v1/audit/events", filters)
 
     def timeline(self, **filters: Any) -> list[dict[str, Any]]:
         """What happened to a model, a version or a member, over both logs."""
-        return list(self._http.get("/v1/audit/timeline", filters)["items"])
+        return list(self._http.items("/v1/audit/timeline", filters))
 
     def trace(self, device: str, **filters: Any) -> dict[str, Any]:
         """A device across cells, with gaps and impossible moves marked."""
@@ -45,7 +39,7 @@ class Audit:
 
     def probing(self, at_least: int = 1, **filters: Any) -> list[dict[str, Any]]:
         """Refused requests per caller."""
-        return list(self._http.get("/v1/audit/probing", {"at_least": at_least, **filters})["items"])
+        return list(self._http.items("/v1/audit/probing", {"at_least": at_least, **filters}))
 
     def impact(self, ref: str) -> dict[str, Any]:
         """Whom a tainted version, device, update or dataset reached."""
@@ -71,7 +65,7 @@ class Audit:
 
     def checkpoints(self, log: str = "chain") -> list[str]:
         """Kept checkpoints of a log."""
-        return list(self._http.get("/v1/audit/checkpoints", {"log": log})["items"])
+        return list(self._http.items("/v1/audit/checkpoints", {"log": log}))
 
     def consistency(self, log: str, old: int, new: int) -> list[str]:
         """The proof that a log only grew between two sizes."""

@@ -8,6 +8,7 @@ from typing import Any, Self
 from registry.chain.deployment import Deployment
 from registry.chain.gateway import version_tuple
 from registry.core.ids import Address
+from registry.core.refs import check_alias
 from registry.core.signing import Signer
 from registry.errors import Conflict, Malformed, NotFound, RegistryError, Unavailable
 from registry.sdk.account import Account
@@ -106,7 +107,7 @@ class Client:
         parents: Sequence[str] = (),
         fee: str = "standard",
         wait: bool = True,
-        salt: bytes | None = None,
+        salt: bytes | str | None = None,
         max_price: int | None = None,
         deadline: int | None = None,
         private_to: Sequence[str] = (),
@@ -148,7 +149,7 @@ class Client:
 
     def submissions(self, state: str | None = None) -> Iterator[SubmissionStatus]:
         """Submissions in order of arrival."""
-        for item in self._pages("/v1/submissions", {"state": state}):
+        for item in self.http.items("/v1/submissions", {"state": state}):
             yield parse_body(SubmissionStatus, item)
 
     def wait(self, version_id: str, timeout_s: float = _SEAL_TIMEOUT_S) -> Receipt:
@@ -159,7 +160,10 @@ class Client:
         """Withdraw a submission that is not sealed; answers the transaction's hash."""
         status = self._submitter.status(version_id)
         if status.submission is None:
-            raise Malformed(f"{version_id} is not a submission of {self.address}")
+            raise Conflict(
+                f"{version_id} is {status.state} and can no longer be cancelled",
+                hint="run `twinledger deprecate REF` or `twinledger revoke REF`",
+            )
         version = version_of(status.submission.version)
         return self._session.transact(
             f"/v1/submissions/{version_id}/cancel", "TwinRegistry", "cancel", [version_tuple(version)]
@@ -195,19 +199,22 @@ class Client:
         }
 
     def search(self, **conditions: Any) -> Iterator[VersionAnswer]:
-        """Versions that fit: q, tag, near, carrier_hz, scenario, cell, metric, dataset, participant, sort."""
-        for item in self._pages("/v1/search", _query(conditions)):
+        """Versions that fit: q, tag, near, carrier_hz, scenario, cell, metric, dataset, participant, sort.
+
+        Every page is read in turn; `cursor` is the `next` of the page after which to begin.
+        """
+        for item in self.http.items("/v1/search", _query(conditions)):
             yield parse_body(VersionAnswer, item)
 
     def models(self) -> Iterator[ModelAnswer]:
         """Every model, by name."""
-        for item in self._pages("/v1/models", {}):
+        for item in self.http.items("/v1/models"):
             yield parse_body(ModelAnswer, item)
 
     def versions(self, model: str) -> list[VersionAnswer]:
         """Every version of one model, oldest first."""
-        found = self.http.get(f"/v1/models/{path_of(model)}")
-        return [parse_body(VersionAnswer, item) for item in found["items"]]
+        found = self.http.items(f"/v1/models/{path_of(model)}")
+        return [parse_body(VersionAnswer, item) for item in found]
 
     def version(self, ref: str) -> VersionAnswer:
         """The version that a reference means now, with its manifest."""
@@ -216,14 +223,18 @@ class Client:
     def lineage(self, ref: str, direction: str = "both", depth: int = 100) -> list[KinBody]:
         """Ancestors (`up`), descendants (`down`) or both, nearest first."""
         path = f"/v1/versions/{path_of(ref)}/lineage"
-        found = self.http.get(path, {"direction": direction, "depth": depth})
-        return [parse_body(KinBody, item) for item in found["items"]]
+        found = self.http.items(path, {"direction": direction, "depth": depth})
+        return [parse_body(KinBody, item) for item in found]
 
     def alias(self, model: str, alias: str, ref: str) -> str:
         """Point a movable name of the model at a version; answers the transaction's hash."""
+        check_alias(alias)
+        path = path_of(model)
         version = self._session.version(ref)
+        if version.model != path:
+            raise Malformed(f"{ref} is a version of {version.model}, not of {model}")
         return self._session.transact(
-            f"/v1/models/{path_of(model)}/aliases/{alias}",
+            f"/v1/models/{path}/aliases/{alias}",
             "TwinRegistry",
             "setAlias",
             [version_tuple(version_of(version.version)), alias],
@@ -278,20 +289,11 @@ class Client:
             [version_tuple(version_of(version.version)), _STATUS[status], reason],
         )
 
-    def _pages(self, path: str, query: Mapping[str, object]) -> Iterator[Any]:
-        cursor: str | None = None
-        while True:
-            page = self.http.get(path, {**query, "cursor": cursor})
-            yield from page["items"]
-            cursor = page["next"]
-            if cursor is None:
-                return
-
 
 def _query(conditions: Mapping[str, Any]) -> dict[str, object]:
     query = dict(conditions)
-    if isinstance(query.get("near"), tuple):
+    if isinstance(query.get("near"), tuple | list):
         query["near"] = ",".join(map(str, query["near"]))
-    if isinstance(query.get("carrier_hz"), tuple):
+    if isinstance(query.get("carrier_hz"), tuple | list):
         query["carrier_hz"] = "..".join(map(str, query["carrier_hz"]))
     return query

@@ -1,7 +1,6 @@
 """The fee market as a client sees it, and the recount that believes none of it."""
 
 from collections.abc import Iterator
-from typing import Any
 
 from incentives.backlog import DelayCosts
 from incentives.ledger import Rules
@@ -35,7 +34,7 @@ class Fees:
 
     def epochs(self) -> Iterator[EpochBody]:
         """Closed epochs, oldest first; a run of idle ones is one item."""
-        for item in _pages(self._session, "/v1/fees/epochs"):
+        for item in self._session.http.items("/v1/fees/epochs"):
             yield parse_body(EpochBody, item)
 
     def epoch(self, number: int) -> EpochDetail:
@@ -54,7 +53,7 @@ class Fees:
 
     def miners(self) -> list[MinerBody]:
         """Every miner: sealed, stored, audited, earned, held."""
-        return [parse_body(MinerBody, item) for item in _pages(self._session, "/v1/miners")]
+        return [parse_body(MinerBody, item) for item in self._session.http.items("/v1/miners")]
 
     def miner(self, address: str) -> MinerBody:
         """One miner."""
@@ -75,13 +74,3 @@ def recount_of(params: EpochParams) -> Recount:
 def _events(detail: EpochDetail) -> Iterator[MarketEvent]:
     for event in detail.events:
         yield MarketEvent(f"{event.block}:{event.log_index}", event.contract, event.name, event.args)
-
-
-def _pages(session: Session, path: str) -> Iterator[Any]:
-    cursor: str | None = None
-    while True:
-        page = session.http.get(path, {"cursor": cursor})
-        yield from page["items"]
-        cursor = page["next"]
-        if cursor is None:
-            return

@@ -12,16 +12,17 @@ import weakref
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import SplitResult, urlencode, urlsplit
 
 from registry.core.access import authorize, body_digest
 from registry.core.signing import Signer
 from registry.core.version import Domain
-from registry.errors import RegistryError, Unavailable
+from registry.errors import Malformed, RegistryError, Unavailable
 
 PIECE = 1 << 20
 OCTETS = "application/octet-stream"
 _ATTEMPTS = 3
+_ADDRESS = "write it like http://127.0.0.1:8420"
 
 
 def error_classes() -> dict[str, type[RegistryError]]:
@@ -39,7 +40,7 @@ class Http:
     """Sends requests to one gateway, signed when a signer is given."""
 
     def __init__(self, url: str, *, signer: Signer | None, cell: str | None, timeout_s: float = 120) -> None:
-        parts = urlsplit(url)
+        parts = _service(url)
         self.url = url.rstrip("/")
         self._host = parts.hostname or "127.0.0.1"
         self._port = parts.port
@@ -60,6 +61,16 @@ class Http:
     def get(self, path: str, query: Mapping[str, object] | None = None) -> Any:
         """The JSON answer of a GET."""
         return self._json("GET", _target(path, query), b"", {})
+
+    def items(self, path: str, query: Mapping[str, object] | None = None) -> Iterator[Any]:
+        """The items of a list, page by page, from the query's cursor on."""
+        asked = dict(query or {})
+        while True:
+            page = self.get(path, asked)
+            yield from page["items"]
+            if page["next"] is None:
+                return
+            asked["cursor"] = page["next"]
 
     def post(self, path: str, body: object) -> Any:
         """The JSON answer of a POST."""
@@ -185,6 +196,20 @@ class Http:
 def _close_all(connections: set[http.client.HTTPConnection]) -> None:
     for connection in list(connections):
         connection.close()
+
+
+def _service(url: str) -> SplitResult:
+    """The parts of a service's address; Malformed for anything but scheme, host and port."""
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError as e:
+        raise Malformed(f"the address {url!r} cannot be read: {e}", hint=_ADDRESS) from e
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise Malformed(f"{url!r} is no http:// or https:// address", hint=_ADDRESS)
+    if parts.path.strip("/") or parts.query or parts.fragment:
+        raise Malformed(f"the address {url!r} goes on behind host and port", hint=_ADDRESS)
+    return parts
 
 
 def _target(path: str, query: Mapping[str, object] | None) -> str:

@@ -6,7 +6,8 @@ from typing import Any
 from registry.chain.abi import canonical_type
 from registry.chain.encoding import encode_call, function_entry
 from registry.core.ids import Address, Role, to_address
-from registry.errors import Malformed
+from registry.core.refs import parse_cell
+from registry.errors import Malformed, NotAuthorized
 from registry.sdk.session import Session
 from registry.wire import parse_body
 from registry.wire_members import CellBody, MemberBody, ProposalBody
@@ -20,7 +21,7 @@ class Members:
 
     def all(self) -> list[MemberBody]:
         """Every address ever admitted."""
-        return [parse_body(MemberBody, item) for item in self._items("/v1/members")]
+        return [parse_body(MemberBody, item) for item in self._session.http.items("/v1/members")]
 
     def add(self, address: str, namespace: str, roles: Sequence[str], *, grant: int = 0) -> str:
         """Propose to admit an address, or to change a member's roles; `grant` pays into its escrow."""
@@ -45,15 +46,20 @@ class Members:
 
     def cells(self) -> list[CellBody]:
         """Every cell."""
-        return [parse_body(CellBody, item) for item in self._items("/v1/cells")]
+        return [parse_body(CellBody, item) for item in self._session.http.items("/v1/cells")]
 
-    def add_cell(self, name: str, gateway: str) -> str:
-        """Add a cell to one's own namespace."""
-        return self._session.transact("/v1/cells", "Consortium", "addCell", [name, to_address(gateway)])
+    def add_cell(self, cell: str, gateway: str | None = None) -> str:
+        """Add a cell to one's own namespace, as `name` or `ns/name`; its gateway is oneself unless named."""
+        mine = self._session.account()
+        named = parse_cell(cell if "/" in cell else f"{mine.namespace}/{cell}")
+        if named.namespace != mine.namespace:
+            raise NotAuthorized(f"{mine.address} is of namespace {mine.namespace}, not of {named.namespace}")
+        holder = mine.address if gateway is None else gateway
+        return self._session.transact("/v1/cells", "Consortium", "addCell", [named.cell, to_address(holder)])
 
     def proposals(self) -> list[ProposalBody]:
         """Council proposals, newest first."""
-        return [parse_body(ProposalBody, item) for item in self._items("/v1/proposals")]
+        return [parse_body(ProposalBody, item) for item in self._session.http.items("/v1/proposals")]
 
     def propose(self, contract: str, function: str, args: Sequence[str], reason: str) -> str:
         """Propose any call, its arguments as text."""
@@ -76,13 +82,10 @@ class Members:
         call = encode_call(contract, function, args)
         return self._session.transact("/v1/proposals", "Consortium", "propose", [target, call, reason])
 
-    def _items(self, path: str) -> Any:
-        return self._session.http.get(path)["items"]
-
 
 def _bits(roles: Sequence[str]) -> int:
     bits = Role(0)
-    for name in roles:
+    for name in (part for given in roles for part in given.split(",")):
         try:
             bits |= Role[name.upper()]
         except KeyError as e:
@@ -96,8 +99,11 @@ def _value(kind: str, text: str) -> Any:
         return [_value(kind[:-2], part) for part in text.split(",") if part]
     if kind == "address":
         return to_address(text)
-    if kind.startswith("uint"):
-        return int(text)
-    if kind.startswith("bytes"):
-        return bytes.fromhex(text.removeprefix("0x"))
+    try:
+        if kind.startswith("uint"):
+            return int(text)
+        if kind.startswith("bytes"):
+            return bytes.fromhex(text.removeprefix("0x"))
+    except ValueError as e:
+        raise Malformed(f"{text!r} is no {kind}") from e
     return text

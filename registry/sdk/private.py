@@ -140,7 +140,7 @@ class Private:
 
     def grants(self, version: VersionAnswer) -> list[GrantBody]:
         """Who is meant to read a version."""
-        return [parse_body(GrantBody, item) for item in self._session.http.get(_path(version))["items"]]
+        return [parse_body(GrantBody, item) for item in self._session.http.items(_path(version))]
 
     def _context(self, model: bytes, salt: bytes) -> Context:
         domain = self._session.domain()
@@ -165,7 +165,7 @@ class Private:
         )
 
     def _readers(self, readers: Iterable[str]) -> list[MemberBody]:
-        items = self._session.http.get("/v1/members")["items"]
+        items = self._session.http.items("/v1/members")
         members = {member.address: member for member in (parse_body(MemberBody, item) for item in items)}
         chosen: dict[Address, MemberBody] = {}
         for text in readers:

@@ -27,6 +27,7 @@ from registry.storage.unixfs import import_file, weights_root
 from registry.wire import PromiseBody, VersionAnswer, parse_body, version_of
 
 PROMISE_HEADER = "twinledger-promise"
+_ELSEWHERE = "choose another folder with -o DIR"
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +74,7 @@ class Retriever:
     def _put(
         self, version: VersionAnswer, manifest: Manifest, target: Path, opened: Opened | None
     ) -> Retrieved:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        staging = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
+        staging = _staging(target)
         try:
             promise = self._download(version, manifest, staging)
             if opened is not None:
@@ -82,7 +82,9 @@ class Retriever:
                     opened.decrypt(file.path, staging / file.path)
             _publish(staging, target, manifest)
         except OSError as e:
-            raise StoreUnavailable(f"{target} cannot be written: {e}", hint="free disk space") from e
+            raise StoreUnavailable(
+                f"{target} cannot be written: {e}", hint=f"free disk space, or {_ELSEWHERE}"
+            ) from e
         finally:
             shutil.rmtree(staging, ignore_errors=True)
         return Retrieved(target, version, promise)
@@ -116,6 +118,17 @@ class Retriever:
         if weights_root(links).cid.digest.hex() != version.version.weights_root[2:]:
             raise VerificationFailed(f"the files of {version.version_id} are not the directory on chain")
         return promise
+
+
+def _staging(target: Path) -> Path:
+    """A folder beside the target, so that what is verified there can be renamed into place."""
+    if target.exists() and not target.is_dir():
+        raise Conflict(f"{target} is a file, not a folder", hint=_ELSEWHERE)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        return Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
+    except OSError as e:
+        raise Conflict(f"no folder can be made beside {target}: {e.strerror}", hint=_ELSEWHERE) from e
 
 
 def check_identity(version: VersionAnswer, reference: str) -> None:

@@ -6,7 +6,7 @@ from registry.audit.trust import TrustFile, parse_trust
 from registry.chain.deployment import Deployment, parse_deployment
 from registry.chain.encoding import encode_call
 from registry.core.ids import Address
-from registry.core.refs import Reference, parse_reference
+from registry.core.refs import Reference, parse_cell, parse_reference
 from registry.core.signing import Signer
 from registry.core.transaction import Transaction, sign_transaction
 from registry.core.version import Domain
@@ -24,6 +24,8 @@ class Session:
     """One client's view of one gateway."""
 
     def __init__(self, settings: ClientSettings, cell: str | None) -> None:
+        if cell is not None:
+            parse_cell(cell)
         self._settings = settings
         self.http = Http(settings.url, signer=settings.signer, cell=cell)
         self._signer = settings.signer

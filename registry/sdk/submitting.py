@@ -53,7 +53,7 @@ class Work:
     manifest: Mapping[str, object] | str | Path
     parents: Sequence[str] = ()
     fee: str = "standard"
-    salt: bytes | None = None
+    salt: bytes | str | None = None
     max_price: int | None = None
     deadline: int | None = None
 
@@ -108,7 +108,7 @@ class Submitter:
             manifest=manifest.digest,
             parents=parents,
             size=manifest.size,
-            salt=work.salt or NO_SALT,
+            salt=_salt(work.salt),
             submitter=signer.address,
         )
         submission = self._terms(version, work, account, menu)
@@ -210,8 +210,10 @@ def read_manifest(given: Mapping[str, object] | str | Path) -> Mapping[str, obje
         return given
     try:
         value = strict_json(Path(given).read_bytes())
+    except FileNotFoundError as e:
+        raise NotFound(f"there is no manifest {given}", hint="check the path of --manifest") from e
     except OSError as e:
-        raise Malformed(f"the manifest {given} cannot be read: {e}", hint="give --manifest FILE") from e
+        raise Malformed(f"the manifest {given} cannot be read: {e.strerror}", hint="check the file") from e
     if not isinstance(value, dict):
         raise Malformed(f"{given} is no JSON object")
     return value
@@ -224,6 +226,15 @@ def checked_receipt(body: ReceiptBody, version_id: str) -> Receipt:
     receipt = Receipt(body)
     receipt.verify()
     return receipt
+
+
+def _salt(given: bytes | str | None) -> bytes:
+    """32 bytes, or 0x and 64 hex digits; the usual salt when none is given."""
+    if isinstance(given, str):
+        return parse_hex32(given.lower())
+    if given is not None and len(given) != 32:
+        raise Malformed(f"a salt has 32 bytes, got {len(given)}")
+    return NO_SALT if given is None else given
 
 
 def _outcome(item: Mapping[str, Any]) -> RegistryError | None:

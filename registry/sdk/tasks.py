@@ -86,13 +86,8 @@ class Tasks(UpdateWork):
 
     def all(self) -> Iterator[TaskBody]:
         """Every task, by number."""
-        cursor: str | None = None
-        while True:
-            page = self._session.http.get("/v1/tasks", {"cursor": cursor})
-            yield from (parse_body(TaskBody, item) for item in page["items"])
-            cursor = page["next"]
-            if cursor is None:
-                return
+        for item in self._session.http.items("/v1/tasks"):
+            yield parse_body(TaskBody, item)
 
     # ------------------------------------------------------------------ devices
 
@@ -172,12 +167,13 @@ class Tasks(UpdateWork):
 
     def _owed(self, task: int, account: Address, round_: int | None) -> list[OwedBody]:
         try:
-            found = self._session.http.get(f"/v1/tasks/{task}/payouts/{account}/proof", {"round": round_})
+            path = f"/v1/tasks/{task}/payouts/{account}/proof"
+            found = list(self._session.http.items(path, {"round": round_}))
         except NotFound:
             if round_ is not None:
                 raise
             return []
-        items = [parse_body(OwedBody, item) for item in found["items"]]
+        items = [parse_body(OwedBody, item) for item in found]
         for item in items:
             verify_owed(item)
         return items
@@ -206,7 +202,7 @@ class Tasks(UpdateWork):
         reference = parse_reference(model)
         if reference.namespace is None or reference.name is None:
             raise Malformed(f"{model!r} names no model", hint="write NAMESPACE/NAME")
-        for item in self._session.http.get("/v1/members")["items"]:
+        for item in self._session.http.items("/v1/members"):
             if item["namespace"] == reference.namespace:
                 return model_id(item["namespace_id"], reference.name)
         raise NotFound(f"there is no namespace {reference.namespace}")

@@ -64,8 +64,8 @@ class RoundWork:
 
     def contributions(self, task: int, round: int) -> list[EntryBody]:
         """Everything signed about a round."""
-        found = self._session.http.get(f"/v1/tasks/{task}/contributions", {"round": round})
-        return [parse_body(EntryBody, item) for item in found["items"]]
+        found = self._session.http.items(f"/v1/tasks/{task}/contributions", {"round": round})
+        return [parse_body(EntryBody, item) for item in found]
 
     def measure(
         self, entry: EntryBody, *, evaluation: bytes, losses: tuple[int, int], update: Any
@@ -108,8 +108,8 @@ class RoundWork:
 
     def payouts(self, task: int, round: int | None = None) -> list[PayoutsBody]:
         """The settled rounds with their leaves."""
-        found = self._session.http.get(f"/v1/tasks/{task}/payouts", {"round": round})
-        return [parse_body(PayoutsBody, item) for item in found["items"]]
+        found = self._session.http.items(f"/v1/tasks/{task}/payouts", {"round": round})
+        return [parse_body(PayoutsBody, item) for item in found]
 
     def recompute(self, task: int, round: int) -> Settlement:
         """Every payout of a round once more from its signed integers; VerificationFailed names what differs.

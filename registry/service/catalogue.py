@@ -48,10 +48,10 @@ class Catalogue:
         """Models in order of their names."""
         return self.index.models(after=after, limit=limit)
 
-    def model(self, namespace: str, name: str) -> list[VersionRow]:
-        """Every version of one model; NotFound when there is none."""
-        rows = self.index.of_model(namespace, name)
-        if not rows:
+    def model(self, namespace: str, name: str, *, after: int, limit: int) -> list[VersionRow]:
+        """The versions of one model whose numbers are above `after`; NotFound when it has none at all."""
+        rows = self.index.of_model(namespace, name, after=after, limit=limit)
+        if not rows and not self.index.of_model(namespace, name, limit=1):
             raise NotFound(f"nothing is registered as {namespace}/{name}")
         return rows
 

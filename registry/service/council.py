@@ -12,10 +12,12 @@ class Council:
     def __init__(self, contracts: Contracts) -> None:
         self._contracts = contracts
 
-    def proposals(self, limit: int = 100) -> list[ProposalBody]:
-        """The newest proposals, newest first."""
-        count: int = self._contracts.read("Consortium", "proposalCount")
-        return [self.proposal(number) for number in range(count, max(0, count - limit), -1)]
+    def proposals(self, *, before: int | None, limit: int) -> list[ProposalBody]:
+        """Proposals older than `before`, newest first."""
+        newest: int = self._contracts.read("Consortium", "proposalCount")
+        if before is not None:
+            newest = min(newest, before - 1)
+        return [self.proposal(number) for number in range(newest, max(0, newest - limit), -1)]
 
     def proposal(self, number: int) -> ProposalBody:
         """One proposal, decoded where its target is one of our contracts."""

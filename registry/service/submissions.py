@@ -116,6 +116,9 @@ class Submissions:
             self._described(entry, shows=shows or entry.submission.version.submitter == asker)
             for entry in entries[:limit]
         ]
+        # The pool knows no blocks and no parents: a page of these two may hold fewer than `limit`.
+        if state in ("final", "waiting"):
+            items = [item for item in items if item.state == state]
         return StatusPage(items, str(entries[limit - 1].sequence) if len(entries) > limit else None)
 
     def reexamine(self, version_id: VersionId) -> None:
@@ -150,9 +153,11 @@ class Submissions:
         quote = facts.quote(submission)
         if decided is Admission.SEALED_ALREADY:
             kept = self._pool.get(version_id)
-            promise = kept.promise if kept else None
             return SubmissionAnswer(
-                version_id=hex32(version_id), state="sealed", quote=quote, promise=promise
+                version_id=hex32(version_id),
+                state=self._sealed_state(version_id),
+                quote=quote,
+                promise=kept.promise if kept else None,
             )
         if decided is Admission.PENDING_ALREADY:
             entry = taken.get(version_id) or self._pool.get(version_id)
@@ -182,6 +187,10 @@ class Submissions:
             raise NotFound(f"no submission {hex32(version_id)} came to this gateway")
         return self._described(entry, shows=True)
 
+    def _sealed_state(self, version_id: VersionId) -> str:
+        row = self._index.version(version_id)
+        return "final" if row is not None and self._receipts.is_final(row.block) else "sealed"
+
     def _described(self, entry: Entry, *, shows: bool) -> SubmissionStatus:
         return SubmissionStatus(
             version_id=hex32(entry.version_id),
@@ -195,8 +204,7 @@ class Submissions:
 
     def _state(self, entry: Entry) -> str:
         if entry.state == PoolState.SEALED:
-            row = self._index.version(entry.version_id)
-            return "final" if row is not None and self._receipts.is_final(row.block) else "sealed"
+            return self._sealed_state(entry.version_id)
         if entry.state != PoolState.PENDING:
             return entry.state.value
         parents = entry.submission.version.parents

@@ -39,17 +39,19 @@ def run_miner(home: Home, settings: Settings, key: str | None, announce: Announc
     stop = threading.Event()
     with ending() as asked:
         asked.tell(stop.set)
-        with _mining(home, settings, miner_keystore(home, settings, key), announce) as node:
+        with _mining(home, settings, key, announce) as node:
             node.run(stop)
 
 
 @contextmanager
-def _mining(home: Home, settings: Settings, keystore: Path, announce: Announce) -> Iterator[MinerNode]:
+def _mining(home: Home, settings: Settings, key: str | None, announce: Announce) -> Iterator[MinerNode]:
     deployment = find_deployment(settings, home)
-    signer = miner_signer(keystore, settings)
     with ExitStack() as stack:
+        # First of all: a home that another process holds is refused, whatever else is wrong.
         link = open_chain(settings, home, deployment)
         stack.callback(link.close)
+        keystore = miner_keystore(home, settings, key)
+        signer = miner_signer(keystore, settings)
         verify_deployment(link, deployment)
         contracts = Contracts(link, deployment)
         store = open_store(settings, _store_folder(home, settings, keystore), owner=str(signer.address))

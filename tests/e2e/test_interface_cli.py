@@ -37,7 +37,7 @@ COMMANDS = {
     "submit": "manifest parent fee max-price deadline salt private-to no-wait",
     **dict.fromkeys(("submission show", "submission wait", "submission list", "submission cancel"), ""),
     "retrieve": "cell allow-revoked",
-    "search": "tag near carrier-hz scenario cell metric dataset participant sort cursor",
+    "search": "q tag near carrier-hz scenario cell metric dataset participant sort cursor",
     **dict.fromkeys(("ls", "show", "lineage", "verify", "alias", "deprecate", "grant", "ungrant"), ""),
     "revoke": "reason",
     **dict.fromkeys(("account show", "account deposit", "account withdraw", "account statement"), ""),
@@ -213,3 +213,73 @@ def test_the_settings_of_the_working_folder_come_before_those_of_the_home(twinle
     assert twinledger(*shown).json["api.port"] == "2222"
     monkeypatch.setenv("TWINLEDGER_API_PORT", "3333")
     assert twinledger(*shown).json["api.port"] == "3333"
+
+
+def test_a_target_that_cannot_be_written_is_the_callers_to_change(twinledger, live, client, weights):
+    client.submit("local/cli-target", [weights], {})
+    place = weights.parent / "file"
+    place.write_text("in the way")
+    for target in (place, place / "below", "/proc/below"):
+        done = twinledger("retrieve", "local/cli-target", "-o", target, "--home", live.home.root, "--json")
+        assert (done.code, done.json["code"]) == (4, "conflict"), target
+    assert place.read_text() == "in the way"
+
+
+def test_what_nobody_foresaw_is_still_one_document_and_exit_1(twinledger, live, tmp_path):
+    done = twinledger(
+        "audit", "export", "--out", tmp_path / "no" / "case.zip", "--home", live.home.root, "--json"
+    )
+    assert (done.code, done.json["code"]) == (1, "registry_error")
+    assert "no/case.zip" in done.json["detail"]
+
+
+def test_a_service_is_an_http_address_and_nothing_behind_it(twinledger):
+    for url in ("ftp://127.0.0.1", "127.0.0.1:8420", "http://127.0.0.1:9/v1", "http://127.0.0.1:x"):
+        done = twinledger("ls", "--url", url, "--home", ".", "--json")
+        assert (done.code, done.json["code"]) == (4, "malformed"), url
+
+
+def test_roles_are_given_one_by_one_or_together(twinledger, live):
+    forms = (("submitter", "--role", "device"), ("submitter", "device"), ("submitter,device",))
+    for number, form in enumerate(forms):
+        address = f"0x{number + 0xAA00:040x}"
+        line = ("member", "add", address, "--namespace", "local", "--role", *form)
+        assert twinledger(*line, "--home", live.home.root).code == 0, form
+    members = twinledger("member", "list", "--home", live.home.root, "--json").json
+    given = [member["roles"] for member in members if int(member["address"], 16) >> 8 == 0xAA]
+    assert given == [["submitter", "device"]] * len(forms)
+
+
+def test_a_cell_is_named_with_or_without_its_namespace(twinledger, live):
+    home = ("--home", live.home.root, "--json")
+    for cell in ("local/cli-cell-1", "cli-cell-2"):
+        assert twinledger("cell", "add", cell, *home).code == 0, cell
+    cells = {found["cell"] for found in twinledger("cell", "list", *home).json}
+    assert {"local/cli-cell-1", "local/cli-cell-2"} <= cells
+    assert twinledger("cell", "add", "other/cell", *home).json["code"] == "not_authorized"
+
+
+def test_an_alias_that_may_not_be_is_refused_before_anything_is_signed(twinledger, live, client, weights):
+    client.submit("local/cli-alias", [weights], {})
+    home = ("--home", live.home.root, "--json")
+    for alias in ("latest", "v3", "0xabc"):
+        done = twinledger("alias", "local/cli-alias", alias, "local/cli-alias", *home)
+        assert (done.code, "is no alias" in done.json["detail"]) == (4, True)
+    done = twinledger("alias", "local/other", "best", "local/cli-alias", *home)
+    assert "is a version of local/cli-alias" in done.json["detail"]
+
+
+def test_a_miner_on_a_home_that_is_held_is_refused(twinledger, live):
+    done = twinledger("miner", "run", "--home", live.home.root, "--json")
+    assert (done.code, done.json["code"]) == (4, "conflict")
+
+
+def test_findings_of_fsck_are_one_document(twinledger, live):
+    done = twinledger("audit", "fsck", "--home", live.home.root, "--json")
+    assert done.code in (0, 5)
+    assert {entry["part"] for entry in done.json} >= {"chain", "logs"}
+
+
+def test_settings_are_shown_as_the_file_would_hold_them(twinledger, tmp_path):
+    shown = twinledger("config", "show", "--home", tmp_path, "--json").json
+    assert (shown["chain"], shown["embedded_chain.chain_id"], shown["rpc.url"]) == ("embedded", "842001", "")

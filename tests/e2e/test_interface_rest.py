@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import replace
+from urllib.parse import quote
 
 import pytest
 from eth_abi.abi import encode
@@ -69,6 +70,7 @@ def test_every_form_of_a_reference_names_the_same_version(outsider, sealed):
         *(("local/outside-sealed@v2", 404), ("local/outside-sealed@nobody", 404), ("0xdeadbeef", 404)),
         *(("0xdeadbee", 400), ("Local/outside-sealed", 400), ("local/outside-sealed@latest", 400)),
         *(("local/outside-sealed@v0", 400), ("local/outside-sealed@v01", 400)),
+        *(("0xzz", 400), ("local", 400), ("0x", 400)),
     ],
 )
 def test_a_reference_that_means_nothing_is_told_apart_from_one_that_is_malformed(
@@ -90,7 +92,7 @@ def test_an_array_answers_item_by_item(outsider, sealed):
     assert first["version_id"] == good.id
     outsider.check_promise(first["promise"])
     assert second["code"] == "malformed"
-    assert third["version_id"] == sealed.id
+    assert (third["version_id"], third["state"]) == (sealed.id, "final")
 
 
 def test_a_refused_submission_answers_with_the_status_of_its_problem(outsider):
@@ -128,6 +130,19 @@ def test_content_goes_in_signed_over_its_cid_and_comes_out_in_ranges(outsider):
     for shape in ("raw", "car"):
         served = outsider.ask("GET", f"/ipfs/{target.split('/')[-1]}?format={shape}")
         assert served.headers["content-type"].startswith(f"application/vnd.ipld.{shape}")
+
+
+def test_a_directory_is_no_file_and_says_so_before_its_first_byte(outsider, sealed):
+    folder = text_cid(b"\x01\x70\x12\x20" + sealed.version["weightsRoot"])
+    for method, target in (("GET", "/v1/content/"), ("GET", "/ipfs/"), ("HEAD", "/ipfs/")):
+        reply = outsider.ask(method, target + folder)
+        assert (reply.status, reply.headers["content-type"]) == (400, "application/problem+json"), target
+    assert outsider.ask("GET", f"/ipfs/{folder}?format=raw").status == 200
+
+
+def test_a_method_that_a_route_lacks_is_told_which_it_has(outsider):
+    reply = outsider.ask("DELETE", "/v1/models")
+    assert (reply.status, reply.headers["allow"], reply.json["status"]) == (405, "GET", 405)
 
 
 def test_a_car_of_many_blocks_goes_in_at_once(outsider):
@@ -197,6 +212,8 @@ def test_an_idempotency_key_belongs_to_who_signed_the_body(outsider):
     assert reply.status == 202
     assert outsider.post("/v1/submissions", body, key).body == reply.body
     assert outsider.post("/v1/submissions", outsider.signed(second), key).status == 409
+    assert outsider.post("/v1/audit/evidence", {"kind": "retrieval"}, key).status == 200
+    assert outsider.post("/v1/audit/evidence", {"kind": "refusal"}, key).status == 409
     stranger = outsider.post("/v1/submissions", outsider.signed(second, Account.create()), key)
     assert stranger.status != 409 or "Idempotency-Key" not in stranger.json["detail"]
 
@@ -211,20 +228,30 @@ def test_lists_come_in_pages_of_at_most_a_thousand(outsider, sealed):
         cursor = page["next"]
     assert len(seen) == len(set(seen))
     assert {"local/outside-sealed", "local/outside-paged"} <= set(seen)
-    for limit in ("0", "1001", "x", "-1"):
-        assert outsider.ask("GET", f"/v1/models?limit={limit}").status == 400
 
 
 @pytest.mark.parametrize(
     "target",
     [
         *("/v1/models", "/v1/search", "/v1/submissions", "/v1/members", "/v1/cells", "/v1/proposals"),
-        *("/v1/fees/epochs", "/v1/miners", "/v1/tasks", "/v1/services"),
-        *("/v1/audit/events", "/v1/audit/timeline", "/v1/audit/checkpoints"),
+        *("/v1/fees/epochs", "/v1/miners", "/v1/tasks", "/v1/models/local/outside-sealed"),
+        *("/v1/audit/events", "/v1/audit/timeline", "/v1/audit/checkpoints", "/v1/audit/probing"),
+        *("/v1/versions/local/outside-sealed@v1/lineage", "/v1/versions/local/outside-sealed@v1/grants"),
+        "/v1/accounts/ADDRESS/statement",
     ],
 )
-def test_every_list_has_items_and_next(outsider, target):
-    assert {"items", "next"} <= set(outsider.get(target))
+def test_every_list_is_paged_by_cursors(outsider, sealed, target):
+    target = target.replace("ADDRESS", outsider.account.address)
+    whole = outsider.get(f"{target}?limit=1000")
+    first = outsider.get(f"{target}?limit=1")
+    assert set(whole) == set(first) == {"items", "next"}
+    assert first["items"] == whole["items"][:1]
+    assert (first["next"] is not None) == (len(whole["items"]) > 1)
+    if first["next"] is not None:
+        second = outsider.get(f"{target}?limit=1&cursor={quote(first['next'])}")
+        assert second["items"] == whole["items"][1:2]
+    for limit in ("0", "1001", "x", "-1"):
+        assert outsider.ask("GET", f"{target}?limit={limit}").status == 400, limit
 
 
 def test_addresses_are_taken_in_any_case_and_answered_in_eip_55(outsider):

@@ -15,7 +15,7 @@ from outsider import Outsider, canonical
 from processes import running, twinledger
 
 from registry import Client
-from registry.errors import InvalidManifest, Malformed, NotAuthorized
+from registry.errors import Conflict, InvalidManifest, Malformed, NotAuthorized, NotFound
 
 CONTRACTS = {"consortium", "twin_registry", "storage_market", "reward_pool", "audit_anchor"}
 
@@ -147,6 +147,10 @@ def test_a_search_finds_the_same_over_rest_and_sdk(client, outsider, tmp_path):
         assert len(ours) == count, asked
         assert [item["version_id"] for item in outsider.get(f"/v1/search?{query}")["items"]] == ours
     assert outsider.ask("GET", "/v1/search?colour=red").status == 400
+    first = outsider.get("/v1/search?tag=searched&limit=1")
+    rest = [found.version_id for found in client.search(tag="searched", cursor=first["next"])]
+    whole = [found.version_id for found in client.search(tag="searched")]
+    assert [first["items"][0]["version_id"], *rest] == whole
 
 
 def test_a_retrieval_is_promised_before_its_bytes_and_the_logs_hold_together(client, outsider, tmp_path):
@@ -199,3 +203,19 @@ def test_the_code_hashes_are_of_the_code_on_chain(live, outsider):
     for found in outsider.get("/v1/deployment")["contracts"].values():
         code = live.running.gateway.service.contracts.link.code(found["address"])
         assert "0x" + keccak(code).hex() == found["code_hash"]
+
+
+def test_what_is_sealed_cannot_be_cancelled_and_a_cell_has_a_namespace(client, weights, tmp_path):
+    receipt = client.submit("local/settled", [weights], {}, salt="0x" + "5a" * 32)
+    with pytest.raises(Conflict, match="is final"):
+        client.cancel(receipt.version_id)
+    with pytest.raises(Malformed, match="names no cell"):
+        client.retrieve("local/settled", to=tmp_path / "out", cell="tower-7")
+
+
+def test_a_model_without_an_active_version_says_so(client, weights):
+    receipt = client.submit("local/withdrawn", [weights], {})
+    client.revoke(receipt.version_id, "a test")
+    with pytest.raises(NotFound, match="no active version"):
+        client.version("local/withdrawn")
+    assert client.version("local/withdrawn@v1").status == "revoked"

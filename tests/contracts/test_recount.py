@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from test_ledger_equality import Twins
+from twins import Twins
 
 from incentives.market_events import MarketEvent
 from incentives.recount import Recount

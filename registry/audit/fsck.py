@@ -10,7 +10,7 @@ from itertools import zip_longest
 from pathlib import Path
 
 from registry.audit.chainlog import ChainEvent, entry_of
-from registry.audit.logdb import LOG_TREE, LogDatabase
+from registry.audit.logdb import LogDatabase
 from registry.audit.rows import Row
 from registry.core.checkpoint import Checkpoint, verify_checkpoint
 from registry.core.cid import Cid
@@ -39,7 +39,7 @@ class _Derived:
 
     edge: Frontier = field(default_factory=Frontier)
     keys: dict[str, tuple[Frontier, list[int]]] = field(default_factory=dict)
-    nodes: list[Completed] = field(default_factory=list)
+    nodes: list[tuple[str, Completed]] = field(default_factory=list)
     roots: dict[int, bytes] = field(default_factory=dict)
 
     def map_root(self) -> bytes:
@@ -109,7 +109,7 @@ def _check_entries(
 
 def _derive(derived: _Derived, origin: str, index: int, raw: bytes) -> Iterator[Difference]:
     leaf = leaf_hash(raw)
-    derived.nodes += derived.edge.append(leaf)[HEIGHT::HEIGHT]
+    derived.nodes += [("", node) for node in derived.edge.extend([leaf], step=HEIGHT)]
     try:
         keys = keys_of(decode_entry(raw))
     except RegistryError as e:
@@ -117,7 +117,7 @@ def _derive(derived: _Derived, origin: str, index: int, raw: bytes) -> Iterator[
         return
     for key in keys:
         edge, numbers = derived.keys.setdefault(key, (Frontier(), []))
-        edge.append(leaf)
+        derived.nodes += [(key, node) for node in edge.extend([leaf], step=HEIGHT)]
         numbers.append(index)
 
 
@@ -131,12 +131,6 @@ def _check_checkpoint(at: Checkpoint, derived: _Derived, covered: int) -> Iterat
 
 def _check_index(database: LogDatabase, origin: str, derived: _Derived) -> Iterator[Difference]:
     """What is stored only for speed: inner hashes, the keys' trees, and their entries' numbers."""
-    for node in derived.nodes:
-        tile, place = divmod(node.index, WIDTH)
-        stored = database.tile_hashes(LOG_TREE, node.level // HEIGHT, tile)
-        if place >= len(stored) or stored[place] != node.hash:
-            where = f"{origin} level {node.level} hash {node.index}"
-            yield Difference("tile", where, "a stored tile hash is not that of the entries")
     for key in sorted(derived.keys.keys() | set(database.key_names())):
         edge, numbers = derived.keys.get(key, (Frontier(), []))
         try:
@@ -144,10 +138,27 @@ def _check_index(database: LogDatabase, origin: str, derived: _Derived) -> Itera
         except RegistryError as e:
             yield Difference("map", f"{origin} {key}", e.message)
             continue
-        if tree is None or (tree.edge.size, tree.root) != (edge.size, edge.root()):
+        if tree is None or (tree.edge.size, tree.root, tree.edge.hashes) != (
+            edge.size,
+            edge.root(),
+            edge.hashes,
+        ):
             yield Difference("map", f"{origin} {key}", "the key's count or root is not that of the entries")
         if tree is not None and database.posted(tree.id, 0, 1 << 60) != numbers:
             yield Difference("index", f"{origin} {key}", "the index names other entries than the log holds")
+    yield from _check_nodes(database, origin, derived)
+
+
+def _check_nodes(database: LogDatabase, origin: str, derived: _Derived) -> Iterator[Difference]:
+    for key, node in derived.nodes:
+        tree = database.tree(key)
+        if tree is None:
+            continue  # already named as a difference of the map
+        tile, place = divmod(node.index, WIDTH)
+        stored = database.tile_hashes(tree.id, node.level // HEIGHT, tile)
+        if place >= len(stored) or stored[place] != node.hash:
+            where = f"{origin} {key}".rstrip() + f" level {node.level} hash {node.index}"
+            yield Difference("tile", where, "a stored tile hash is not that of the entries")
 
 
 def check_chain_log(records: Iterable[Recorded], events: Iterable[ChainEvent]) -> Iterator[Difference]:

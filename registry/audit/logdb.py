@@ -1,31 +1,27 @@
 """The file behind one log: entries, the tree's inner hashes, and the index of keys, in SQLite.
 
-One writer, any number of readers. Everything a checkpoint covers is written in the transaction
-that writes the checkpoint, so after kill -9 the file is as of the last commit, whole.
+Everything a checkpoint covers is written in the transaction that writes the checkpoint, so after
+kill -9 the file is as of the last commit, whole.
 
 Only what cannot be derived cheaply is stored: of each tree the hashes at heights 8, 16, … (one for
 each 256 leaves), and of each key its entries' numbers. Tree 0 is the log, tree n > 0 that of key n.
 """
 
-import sqlite3
-import threading
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from registry.core.merkle import Completed, Frontier
-from registry.core.smt import MapLeaf
+from registry.audit.logfile import LogFile
+from registry.core.merkle import EMPTY_ROOT, Completed, Frontier
+from registry.core.smt import MapLeaf, key_hash
 from registry.core.tiles import HEIGHT, WIDTH
-from registry.errors import Conflict, StoreUnavailable, VerificationFailed
+from registry.errors import Conflict, VerificationFailed
 
 LOG_TREE = 0
-_MMAP = f"mmap_size = {1 << 32}"
 _SCHEMA = """
 CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE entries (idx INTEGER PRIMARY KEY, leaf BLOB NOT NULL, body BLOB NOT NULL);
-CREATE TABLE trees (id INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, hash BLOB UNIQUE,
+CREATE TABLE trees (id INTEGER PRIMARY KEY, hash BLOB UNIQUE, key TEXT NOT NULL,
                     count INTEGER NOT NULL, root BLOB NOT NULL, edge BLOB NOT NULL);
 CREATE TABLE nodes (tree INTEGER, level INTEGER, n INTEGER, hash BLOB NOT NULL,
                     PRIMARY KEY (tree, level, n)) WITHOUT ROWID;
@@ -33,6 +29,9 @@ CREATE TABLE postings (tree INTEGER, pos INTEGER, idx INTEGER NOT NULL,
                        PRIMARY KEY (tree, pos)) WITHOUT ROWID;
 CREATE TABLE checkpoints (size INTEGER PRIMARY KEY, note BLOB NOT NULL, kept INTEGER NOT NULL DEFAULT 0);
 """
+_ADD_TREE = "INSERT INTO trees (id, hash, key, count, root, edge) VALUES (?, ?, ?, ?, ?, ?)"
+_TREES = "SELECT id, hash, key, count, root, edge FROM trees WHERE "
+_AT_ONCE = 500
 
 
 @dataclass(slots=True)
@@ -41,23 +40,32 @@ class KeyTree:
 
     id: int
     key: str
+    hash: bytes | None
     edge: Frontier
     root: bytes
 
 
-class LogDatabase:
+def _grown(tree: KeyTree) -> tuple[int, bytes, bytes]:
+    """Count, root and edge as a row holds them; an edge of one hash is the root, and is not written again."""
+    hashes = tree.edge.hashes
+    return tree.edge.size, tree.root, b"".join(hashes) if len(hashes) > 1 else b""
+
+
+def _tree(row: tuple[int, bytes | None, str, int, bytes, bytes]) -> KeyTree:
+    number, where, key, count, root, edge = row
+    hashes = [edge[place : place + 32] for place in range(0, len(edge), 32)]
+    if count.bit_count() == 1 and not edge:
+        hashes = [root]
+    return KeyTree(number, key, where, Frontier(count, hashes), root)
+
+
+class LogDatabase(LogFile):
     """Rows in, rows out; what they mean is decided elsewhere."""
 
     def __init__(self, path: Path, origin: str) -> None:
         """Open the log of this origin, or make it; another log's file is a Conflict."""
-        self._path = path
-        self._local = threading.local()
-        self._opened: list[sqlite3.Connection] = []
-        self._guard = threading.Lock()
-        self._writing: int | None = None
-        path.parent.mkdir(parents=True, exist_ok=True)
+        super().__init__(path)
         try:
-            self.writer = self._connect()
             self._check_origin(origin)
         except BaseException:
             self.close()
@@ -72,84 +80,10 @@ class LogDatabase:
             raise Conflict(f"{self._path} holds the log {held!r}, not {origin!r}", origin=origin)
 
     def _create(self, origin: str) -> None:
-        empty = Frontier()
         self.writer.executescript("BEGIN;" + _SCHEMA)
         self.writer.execute("INSERT INTO meta VALUES ('origin', ?)", (origin,))
-        self.writer.execute("INSERT INTO trees VALUES (0, '', NULL, 0, ?, ?)", (empty.root(), b""))
+        self.add_trees([KeyTree(LOG_TREE, "", None, Frontier(), EMPTY_ROOT)])
         self.writer.execute("COMMIT")
-
-    def _connect(self) -> sqlite3.Connection:
-        try:
-            connection = sqlite3.connect(
-                self._path, isolation_level=None, check_same_thread=False, timeout=30
-            )
-        except sqlite3.Error as e:
-            raise StoreUnavailable(f"the log file {self._path} cannot be opened: {e}") from e
-        with self._guard:
-            self._opened.append(connection)
-        # FULL: an answer that was given must survive the power as well as the process.
-        for setting in ("journal_mode = WAL", "synchronous = FULL", "cache_size = -65536", _MMAP):
-            self._rows(connection, f"PRAGMA {setting}")
-        return connection
-
-    @property
-    def reader(self) -> sqlite3.Connection:
-        """This thread's own connection: it never waits for the writer."""
-        connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
-        if connection is None:
-            connection = self._local.connection = self._connect()
-        return connection
-
-    @contextmanager
-    def transaction(self) -> Iterator[sqlite3.Connection]:
-        """All or nothing, durable when it ends."""
-        try:
-            self.writer.execute("BEGIN IMMEDIATE")
-            self._writing = threading.get_ident()
-            yield self.writer
-            self.writer.execute("COMMIT")
-        except sqlite3.Error as e:
-            self._roll_back()
-            raise StoreUnavailable(f"the log file {self._path} cannot be written: {e}") from e
-        except BaseException:
-            self._roll_back()
-            raise
-        finally:
-            self._writing = None
-
-    @contextmanager
-    def snapshot(self) -> Iterator[None]:
-        """This thread reads one moment of the file, whatever is written meanwhile."""
-        self._rows(self.reader, "BEGIN")
-        try:
-            yield
-        finally:
-            self._rows(self.reader, "COMMIT")
-
-    @property
-    def _own(self) -> sqlite3.Connection:
-        """Inside a transaction its uncommitted rows, elsewhere the last commit."""
-        return self.writer if self._writing == threading.get_ident() else self.reader
-
-    def _rows(self, connection: sqlite3.Connection, sql: str, given: tuple[object, ...] = ()) -> list[Any]:
-        """All rows of a query; a damaged file is VerificationFailed, a busy or missing one Unavailable."""
-        try:
-            return connection.execute(sql, given).fetchall()
-        except (sqlite3.OperationalError, sqlite3.ProgrammingError) as e:
-            raise StoreUnavailable(f"the log file {self._path} cannot be read: {e}") from e
-        except (sqlite3.Error, UnicodeDecodeError) as e:  # the latter: SQLite quotes damaged bytes
-            raise VerificationFailed(f"the log file {self._path} is damaged: {e}") from e
-
-    def _roll_back(self) -> None:
-        if self.writer.in_transaction:
-            self.writer.execute("ROLLBACK")
-
-    def close(self) -> None:
-        """Close every connection."""
-        with self._guard:
-            for connection in self._opened:
-                connection.close()
-            self._opened.clear()
 
     # --- entries
 
@@ -188,34 +122,40 @@ class LogDatabase:
 
     def tree(self, key: str) -> KeyTree | None:
         """The tree of a key ('' is the log itself)."""
-        found = self._rows(self._own, "SELECT id, count, edge, root FROM trees WHERE key = ?", (key,))
-        if not found:
-            return None
-        number, count, edge, root = found[0]
-        hashes = [edge[place : place + 32] for place in range(0, len(edge), 32)]
-        return KeyTree(number, key, Frontier(count, hashes), root)
+        if not key:
+            found = self._rows(self._own, _TREES + "id = ?", (LOG_TREE,))
+        else:
+            found = self._rows(self._own, _TREES + "hash = ?", (key_hash(key),))
+        return _tree(found[0]) if found else None
 
-    def add_tree(self, key: str, key_hash: bytes) -> KeyTree:
-        """A new key, inside a transaction."""
-        empty = Frontier()
-        cursor = self.writer.execute(
-            "INSERT INTO trees (key, hash, count, root, edge) VALUES (?, ?, 0, ?, ?)",
-            (key, key_hash, empty.root(), b""),
-        )
-        if cursor.lastrowid is None:
-            raise StoreUnavailable(f"the log file {self._path} gave no number to {key}")
-        return KeyTree(cursor.lastrowid, key, empty, empty.root())
+    def trees(self, keys: Sequence[str]) -> list[KeyTree]:
+        """Those of these keys' trees that exist, in any order."""
+        found: list[KeyTree] = []
+        for first in range(0, len(keys), _AT_ONCE):
+            hashes = tuple(key_hash(key) for key in keys[first : first + _AT_ONCE])
+            sql = f"{_TREES}hash IN ({','.join('?' * len(hashes))})"
+            found += map(_tree, self._rows(self._own, sql, hashes))
+        return found
+
+    def next_tree(self) -> int:
+        """The number of the next key that is new; the caller holds the writer's lock."""
+        ((last,),) = self._rows(self._own, "SELECT max(id) FROM trees")
+        return int(last) + 1
+
+    def add_trees(self, trees: Iterable[KeyTree]) -> None:
+        """Write the trees of new keys, inside a transaction."""
+        self.writer.executemany(_ADD_TREE, ((tree.id, tree.hash, tree.key, *_grown(tree)) for tree in trees))
 
     def save_trees(self, trees: Iterable[KeyTree]) -> None:
         """Write the trees' new edges and roots, inside a transaction."""
         self.writer.executemany(
             "UPDATE trees SET count = ?, root = ?, edge = ? WHERE id = ?",
-            ((tree.edge.size, tree.root, b"".join(tree.edge.hashes), tree.id) for tree in trees),
+            ((*_grown(tree), tree.id) for tree in trees),
         )
 
-    def insert_nodes(self, tree: int, done: Iterable[Completed]) -> None:
-        """Keep the hashes at heights 8, 16, …, inside a transaction."""
-        rows = ((tree, node.level, node.index, node.hash) for node in done)
+    def insert_nodes(self, done: Iterable[tuple[int, Completed]]) -> None:
+        """Keep the hashes at heights 8, 16, … of (tree, subtree) pairs, inside a transaction."""
+        rows = ((tree, node.level, node.index, node.hash) for tree, node in done)
         self.writer.executemany("INSERT INTO nodes VALUES (?, ?, ?, ?)", rows)
 
     def insert_postings(self, rows: Iterable[tuple[int, int, int]]) -> None:

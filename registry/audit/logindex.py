@@ -1,16 +1,16 @@
 """Takes entries into the tree, the index of keys and the verifiable map: the one place that grows them.
 
-A gateway does it before it signs a checkpoint, a witness before it co-signs one; both call `integrate`,
+A gateway does it before it signs a checkpoint, a witness before it co-signs one; both use `LogIndex`,
 so a map that differs from the entries cannot be explained by different code.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass
 
 from registry.audit.logdb import LOG_TREE, KeyTree, LogDatabase
 from registry.core.log import decode_entry, keys_of
-from registry.core.merkle import Completed
-from registry.core.smt import SparseMap, key_hash
+from registry.core.merkle import EMPTY_ROOT, Completed, Frontier
+from registry.core.smt import MapLeaf, SparseMap, key_hash
 from registry.core.tiles import HEIGHT
 
 
@@ -37,6 +37,14 @@ class TreeHead:
     map_root: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class MapChange:
+    """The map's leaves of keys that are new, and the new values of those it has."""
+
+    added: Sequence[MapLeaf]
+    changed: Sequence[MapLeaf]
+
+
 class LogIndex:
     """The growing state of one log file; its caller holds the writer's lock."""
 
@@ -54,37 +62,51 @@ class LogIndex:
         assert whole is not None, "a log file has its tree from the start"
         return whole
 
-    def write(self, entries: Iterable[Pending]) -> list[bytes]:
-        """Grow the log's tree and the keys' trees, inside a transaction; the key hashes that changed."""
-        whole = self._whole()
-        trees: dict[str, KeyTree] = {}
-        postings: list[tuple[int, int, int]] = []
-        done: list[tuple[int, Completed]] = []
+    def write(self, entries: Sequence[Pending]) -> MapChange:
+        """Grow the log's tree and the keys' trees, inside a transaction; what changes in the map."""
+        database, whole = self._database, self._whole()
+        of_key: dict[str, list[Pending]] = {}
         for entry in entries:
-            done += [(LOG_TREE, node) for node in whole.edge.append(entry.leaf)[HEIGHT::HEIGHT]]
             for key in entry.keys:
-                tree = trees.get(key) or self._open(key, trees)
-                postings.append((tree.id, tree.edge.size, entry.index))
-                done += [(tree.id, node) for node in tree.edge.append(entry.leaf)[HEIGHT::HEIGHT]]
-        for tree in (whole, *trees.values()):
-            tree.root = tree.edge.root()
-        self._database.insert_postings(postings)
-        for number, node in done:
-            self._database.insert_nodes(number, [node])
-        self._database.save_trees([whole, *trees.values()])
-        return [key_hash(key) for key in trees]
+                of_key.setdefault(key, []).append(entry)
+        held = database.trees(list(of_key))
+        new = self._new_trees(of_key.keys() - {tree.key for tree in held}, of_key)
+        postings: list[tuple[int, int, int]] = []
+        done = [(LOG_TREE, node) for node in _grow(whole, entries)]
+        for tree in (*held, *new):
+            mine, first = of_key[tree.key], tree.edge.size
+            postings += [(tree.id, first + place, entry.index) for place, entry in enumerate(mine)]
+            done += [(tree.id, node) for node in _grow(tree, mine)]
+        database.insert_postings(postings)
+        database.insert_nodes(done)
+        database.save_trees([whole, *held])
+        database.add_trees(new)
+        return MapChange(_leaves(new), _leaves(held))
 
-    def _open(self, key: str, trees: dict[str, KeyTree]) -> KeyTree:
-        database = self._database
-        trees[key] = tree = database.tree(key) or database.add_tree(key, key_hash(key))
-        return tree
+    def _new_trees(self, keys: Set[str], in_order: Iterable[str]) -> list[KeyTree]:
+        """Numbered as their keys first appear."""
+        named = (key for key in in_order if key in keys)
+        return [
+            KeyTree(number, key, key_hash(key), Frontier(), EMPTY_ROOT)
+            for number, key in enumerate(named, self._database.next_tree())
+        ]
 
-    def update_map(self, changed: Iterable[bytes]) -> None:
+    def update_map(self, change: MapChange) -> None:
         """Take the keys' new roots into the map; readers of the map must wait."""
-        self.map.update(changed)
+        self.map.update(added=change.added, changed=change.changed)
         if self.map.is_crowded:
             self.rebuild_map()
 
     def rebuild_map(self) -> None:
         """Make the map again from the file: after a rollback, or when it has outgrown its arrays."""
         self.map = SparseMap(self._database, self._database.key_count() * 4)
+
+
+def _grow(tree: KeyTree, entries: Iterable[Pending]) -> list[Completed]:
+    done = tree.edge.extend((entry.leaf for entry in entries), step=HEIGHT)
+    tree.root = tree.edge.root()
+    return done
+
+
+def _leaves(trees: Iterable[KeyTree]) -> list[MapLeaf]:
+    return [MapLeaf(tree.hash or key_hash(tree.key), tree.edge.size, tree.root) for tree in trees]

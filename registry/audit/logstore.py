@@ -145,11 +145,11 @@ class LogStore:
             changing = False
             try:
                 with self._database.transaction():
-                    changed = self._index.write(self._pending)
+                    change = self._index.write(self._pending)
                     # Only from here on must readers wait: the map in memory and the file change together.
                     readers_wait.enter_context(self._view)
                     changing = True
-                    self._index.update_map(changed)
+                    self._index.update_map(change)
                     return self._sign(now)
             except BaseException:
                 if changing:

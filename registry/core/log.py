@@ -43,6 +43,7 @@ _FIELDS = frozenset(
         "commitments", "at", "details",
     }
 )  # fmt: skip
+_TEXTS = ("claimed", "model", "version")
 _ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 
@@ -129,7 +130,6 @@ class LogEntry:
 
     def encode(self) -> bytes:
         """The entry's one spelling: what is hashed, stored and proved."""
-        _check_json(self.details)
         try:
             raw = _ENCODER.encode(self._fields()).encode("utf-8")
         except UnicodeEncodeError as e:
@@ -139,24 +139,27 @@ class LogEntry:
         return raw
 
     def _fields(self) -> dict[str, object]:
-        optional: dict[str, object] = {
-            "claimed": self.claimed,
-            "subjects": list(self.subjects),
-            "model": self.model,
-            "version": self.version,
-            "related": list(self.related),
-            "cell": self.cell and {"name": self.cell.name, "basis": self.cell.basis},
-            "commitments": dict(self.commitments),
-            "details": plain(self.details),
-        }
+        said: dict[str, object] = {"v": 1, "kind": self.kind, "time": self.time, "actor": self.actor}
+        for name in _TEXTS:
+            if value := getattr(self, name):
+                said[name] = value
+        if self.subjects:
+            said["subjects"] = list(self.subjects)
+        if self.related:
+            said["related"] = list(self.related)
+        if self.cell is not None:
+            said["cell"] = {"name": self.cell.name, "basis": self.cell.basis}
+        if self.commitments:
+            said["commitments"] = dict(self.commitments)
+        if self.details:
+            said["details"] = _checked(self.details)
         if self.at is not None:
             at = self.at
-            optional["at"] = {
+            said["at"] = {
                 "contract": at.contract, "event": at.event, "block": at.block, "tx_hash": at.tx_hash,
                 "index": at.index,
             }  # fmt: skip
-        said = {name: value for name, value in optional.items() if value}
-        return {"v": 1, "kind": self.kind, "time": self.time, "actor": self.actor, **said}
+        return said
 
 
 def decode_entry(raw: bytes) -> LogEntry:
@@ -199,39 +202,42 @@ def _from_fields(given: object) -> LogEntry:
     )
 
 
-def plain(value: Json) -> Json:
-    """The same JSON in plain dicts and lists, which the encoder takes."""
-    if isinstance(value, Mapping):
-        return {name: plain(item) for name, item in value.items()}
-    if isinstance(value, Sequence) and not isinstance(value, str):
-        return [plain(item) for item in value]
-    return value
+def _checked(value: Json, depth: int = 0) -> Json:
+    """The same JSON in plain dicts and lists, when its sorting and spelling are undisputed.
 
-
-def _check_json(value: Json, depth: int = 0) -> None:
-    """Text, safe integers, lists and objects with ASCII keys: where sorting and spelling are undisputed."""
-    if value is None or isinstance(value, bool | str):
-        return
+    That is text, safe integers, lists and objects with ASCII keys.
+    """
+    kind = type(value)
+    if kind is str or value is None or kind is bool:
+        return value
     if isinstance(value, int):
         if abs(value) >= 1 << 53:
             raise Malformed(f"{value} is written as a decimal string in an entry")
-    elif isinstance(value, Mapping) and depth < 8:
-        for name, item in value.items():
-            if not isinstance(name, str) or not name.isascii():
-                raise Malformed(f"{name!r} is no key of an entry")
-            _check_json(item, depth + 1)
-    elif isinstance(value, Sequence) and not isinstance(value, bytes) and depth < 8:
-        for item in value:
-            _check_json(item, depth + 1)
-    else:
-        raise Malformed(f"an entry cannot hold {type(value).__name__}, or not so deep")
+        return value
+    if isinstance(value, Mapping) and depth < 8:
+        return {_name(name): _checked(item, depth + 1) for name, item in value.items()}
+    if isinstance(value, Sequence) and not isinstance(value, bytes | str) and depth < 8:
+        return [_checked(item, depth + 1) for item in value]
+    if isinstance(value, str):
+        return value
+    raise Malformed(f"an entry cannot hold {type(value).__name__}, or not so deep")
+
+
+def _name(name: object) -> str:
+    if not isinstance(name, str) or not name.isascii():
+        raise Malformed(f"{name!r} is no key of an entry")
+    return name
 
 
 def keys_of(entry: LogEntry) -> tuple[str, ...]:
     """Under which keys of the verifiable map the entry is found; a pure function, so witnesses agree."""
     keys = [f"kind:{entry.kind}"]
-    keys += [f"actor:{address}" for address in (entry.actor, *entry.subjects) if address is not None]
-    keys += [f"version:{version}" for version in (entry.version, *entry.related) if version is not None]
+    if entry.actor is not None:
+        keys.append(f"actor:{entry.actor}")
+    keys += [f"actor:{address}" for address in entry.subjects]
+    if entry.version is not None:
+        keys.append(f"version:{entry.version}")
+    keys += [f"version:{version}" for version in entry.related]
     if entry.model is not None:
         keys.append(f"model:{entry.model}")
     if entry.cell is not None:

@@ -24,7 +24,6 @@ from registry.errors import VerificationFailed
 EMPTY = bytes(32)
 _SPARE_LEVELS = 1
 _MAX_DEPTH = 22
-_CROWDED = 24
 
 
 def key_hash(key: str) -> bytes:
@@ -120,8 +119,8 @@ def _bit(key: bytes, depth: int) -> int:
 class SparseMap:
     """The map's upper levels in flat arrays; what lies below them is read from `leaves`.
 
-    Keys are hashes, so they spread evenly: with about one leaf per cell of the lowest array an
-    update costs O(log n) hashes and no more than one read of `leaves`.
+    Keys are hashes, so they spread evenly: with at most one leaf for two cells of the lowest array
+    an update costs O(log n) hashes, and seldom a read of `leaves`.
     """
 
     def __init__(self, leaves: Leaves, count: int = 0) -> None:
@@ -130,10 +129,10 @@ class SparseMap:
         self._depth = min(max(count, 1).bit_length() + _SPARE_LEVELS, _MAX_DEPTH)
         self._levels = [bytearray(32 << level) for level in range(self._depth + 1)]
         self._counts = [bytearray(1 << level) for level in range(self._depth + 1)]
-        self._largest = 0
+        self._held = 0
         for first in range(256):  # in pieces: a million leaves are never in memory together
             prefix = bytes([first])
-            self.update(leaf.key for leaf in leaves.between(prefix + EMPTY[1:], prefix + b"\xff" * 31))
+            self.update(added=leaves.between(prefix + EMPTY[1:], prefix + b"\xff" * 31))
 
     def root(self) -> bytes:
         """The root over all leaves."""
@@ -142,23 +141,33 @@ class SparseMap:
     @property
     def is_crowded(self) -> bool:
         """True when updates became slow and a new map over the same leaves should be made."""
-        return self._depth < _MAX_DEPTH and self._largest > _CROWDED
+        return self._depth < _MAX_DEPTH and 2 * self._held > 1 << self._depth
 
     def _cell(self, level: int, index: int) -> bytes:
         return bytes(self._levels[level][32 * index : 32 * index + 32])
 
-    def update(self, keys: Iterable[bytes]) -> None:
-        """Take in the leaves of these keys, which `leaves` already answers with their new values."""
+    def update(self, *, added: Iterable[MapLeaf] = (), changed: Iterable[MapLeaf] = ()) -> None:
+        """Take in leaves of new keys and new values of held ones; `leaves` already answers with them."""
         shift = 256 - self._depth
-        cells = {int.from_bytes(key, "big") >> shift for key in keys}
-        for cell in cells:
-            first = cell << shift
-            held = self._leaves.between(
-                first.to_bytes(32, "big"), (first + (1 << shift) - 1).to_bytes(32, "big")
-            )
-            self._levels[-1][32 * cell : 32 * cell + 32] = subtree(held, self._depth)
-            self._counts[-1][cell] = min(len(held), 2)
-            self._largest = max(self._largest, len(held))
+        fresh: dict[int, list[MapLeaf]] = {}
+        for leaf in added:
+            fresh.setdefault(int.from_bytes(leaf.key, "big") >> shift, []).append(leaf)
+            self._held += 1
+        cells = set(fresh)
+        lowest, counts = self._levels[-1], self._counts[-1]
+        for leaf in changed:
+            cell = int.from_bytes(leaf.key, "big") >> shift
+            # Alone in its cell and still so: nothing else there has to be read.
+            if counts[cell] == 1 and cell not in fresh:
+                lowest[32 * cell : 32 * cell + 32] = leaf.hash()
+                cells.add(cell)
+            else:
+                fresh.setdefault(cell, [])
+        for cell, new in fresh.items():
+            cells.add(cell)
+            held = self._under(cell << shift, self._depth) if counts[cell] or not new else sorted(new)
+            lowest[32 * cell : 32 * cell + 32] = subtree(held, self._depth)
+            counts[cell] = min(len(held), 2)
         for level in range(self._depth - 1, -1, -1):
             cells = {cell >> 1 for cell in cells}
             self._fold(level, cells)
@@ -172,13 +181,14 @@ class SparseMap:
         counts, under = self._counts[level], self._counts[level + 1]
         for cell in cells:
             left, right = under[2 * cell], under[2 * cell + 1]
-            pair = below[64 * cell : 64 * cell + 64]
+            place = 64 * cell
             if left + right > 1:
-                value: bytes | bytearray = sha256(b"\x01" + pair).digest()
+                here[32 * cell : 32 * cell + 32] = sha256(b"\x01" + below[place : place + 64]).digest()
+                counts[cell] = 2
             else:
-                value = pair[:32] if left else pair[32:]
-            here[32 * cell : 32 * cell + 32] = value
-            counts[cell] = min(left + right, 2)
+                place += 0 if left else 32
+                here[32 * cell : 32 * cell + 32] = below[place : place + 32]
+                counts[cell] = left + right
 
     def prove(self, key: str) -> MapProof:
         """The proof of what the map says about a key, present or absent."""

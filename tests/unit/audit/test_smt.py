@@ -37,16 +37,18 @@ def test_the_root_is_the_definitions(names: list[str], expected_count: int) -> N
     assert grown.root() == definition(leaves)
 
 
-@given(NAMES, NAMES)
-def test_updating_step_by_step_equals_building_at_once(first: list[str], then: list[str]) -> None:
+@given(st.lists(NAMES, max_size=4), st.sampled_from([0, 20, 2_000]))
+def test_updating_step_by_step_equals_building_at_once(steps: list[list[str]], expected_count: int) -> None:
     held = smt.SortedLeaves()
-    grown = smt.SparseMap(held)
+    grown = smt.SparseMap(held, expected_count)
     now: dict[str, smt.MapLeaf] = {}
-    for count, names in enumerate((first, then), 1):
+    for count, names in enumerate(steps, 1):
+        added, changed = [], []
         for name in names:
+            (changed if name in now else added).append(leaf_of(name, count))
             now[name] = leaf_of(name, count)
             held.put(now[name])
-        grown.update(smt.key_hash(name) for name in names)
+        grown.update(added=added, changed=changed)
         assert grown.root() == definition(list(now.values()))
 
 

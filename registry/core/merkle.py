@@ -59,21 +59,10 @@ class Frontier:
 
     def append(self, leaf: bytes) -> list[Completed]:
         """Add one leaf hash; the subtrees it completed, the leaf itself first."""
-        index, level = self.size, 0
-        done = [Completed(0, index, leaf)]
-        while index & 1:
-            leaf = sha256(b"\x01" + self.hashes.pop() + leaf).digest()
-            index, level = index >> 1, level + 1
-            done.append(Completed(level, index, leaf))
-        self.hashes.append(leaf)
-        self.size += 1
-        return done
+        return [Completed(0, self.size, leaf), *self.extend([leaf], step=1)]
 
     def extend(self, leaves: Iterable[bytes], *, step: int) -> list[Completed]:
-        """Add leaf hashes in this order; the subtrees they completed at heights step, 2·step, …
-
-        The same as `append` for each, without a record of every small subtree.
-        """
+        """Add leaf hashes in this order; the subtrees they completed at heights step, 2·step, …"""
         done: list[Completed] = []
         hashes, size = self.hashes, self.size
         for value in leaves:

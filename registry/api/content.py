@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import StreamingResponse
@@ -68,7 +68,8 @@ async def put_unnamed(request: Request) -> Response:
 async def get_content(request: Request, cid: str) -> Response:
     """Stream out a file or a range of it; every block is hashed again on the way."""
     caller = await caller_of(request, "content")
-    return await content_response(request, Cid.parse(cid), caller)
+    wanted = Cid.parse(cid)
+    return await content_response(request, wanted, lambda size: _fetched(request, wanted, caller, size))
 
 
 @router.get("/ipfs/{cid}", response_class=StreamingResponse)
@@ -83,25 +84,47 @@ async def get_ipfs(request: Request, cid: str, format: str | None = None) -> Res
     headers = {"etag": f'"{wanted}.{shape}"', "x-ipfs-path": f"/ipfs/{wanted}"}
     if shape == "raw":
         block = await in_thread(service.store.block, wanted)
-        body = b"" if request.method == "HEAD" else block
         headers["content-length"] = str(len(block))
-        return Response(body, media_type=RAW, headers=headers)
+        if request.method == "HEAD":
+            return Response(b"", media_type=RAW, headers=headers)
+        promises = await in_thread(service.fetched, wanted, caller, len(block))
+        return promised(Response(block, media_type=RAW, headers=headers), promises)
     if shape == "car":
         await in_thread(service.content.stat, wanted)
+        if request.method == "HEAD":
+            return Response(b"", media_type=f"{CAR}; version=1", headers=headers)
+        promises = await in_thread(service.replicated, wanted, caller)
         pieces = service.store.export(wanted)
-        return StreamingResponse(send(pieces), media_type=f"{CAR}; version=1", headers=headers)
+        return promised(
+            StreamingResponse(send(pieces), media_type=f"{CAR}; version=1", headers=headers), promises
+        )
     if shape == "file":
-        return await content_response(request, wanted, caller)
+        return await content_response(request, wanted, lambda size: _fetched(request, wanted, caller, size))
     raise Malformed(f"format is {shape!r}, not raw or car")
 
 
+async def _fetched(request: Request, cid: Cid, caller: Asker, size: int) -> list[str]:
+    return await in_thread(service_of(request).fetched, cid, caller, size)
+
+
+def promised(response: Response, promises: Sequence[str]) -> Response:
+    """The response with a header for each promise: one line, unless several models name the same bytes."""
+    for promise in promises:
+        response.headers.append("twinledger-promise", promise)
+    return response
+
+
 async def content_response(
-    request: Request, cid: Cid, caller: Asker, extra: dict[str, str] | None = None
+    request: Request, cid: Cid, written_down: Callable[[int], Awaitable[list[str]]]
 ) -> Response:
-    """The answer to a GET or HEAD of a file, with Range."""
+    """The answer to a GET or HEAD of a file, with Range.
+
+    `written_down` logs that so many bytes are about to be sent and answers the gateway's promises. It is
+    asked before the first byte, and not at all where none is sent.
+    """
     service = service_of(request)
     size = await in_thread(service.content.file_size, cid)
-    headers = {"accept-ranges": "bytes", "etag": f'"{cid}"', **(extra or {})}
+    headers = {"accept-ranges": "bytes", "etag": f'"{cid}"'}
     first, last, status = _range(request.headers.get("range"), size)
     if status == 416:
         return _no_such_range(size)
@@ -111,9 +134,13 @@ async def content_response(
     headers["content-length"] = str(length)
     if request.method == "HEAD":
         return Response(status_code=status, headers=headers, media_type="application/octet-stream")
+    promises = await written_down(length)
     pieces = service.content.get(cid, offset=first, length=length)
-    return StreamingResponse(
-        send(pieces), status_code=status, headers=headers, media_type="application/octet-stream"
+    return promised(
+        StreamingResponse(
+            send(pieces), status_code=status, headers=headers, media_type="application/octet-stream"
+        ),
+        promises,
     )
 
 

@@ -146,8 +146,11 @@ async def get_file(request: Request) -> Response:
     service = service_of(request)
     row = await in_thread(service.catalogue.resolve, reference_of(request))
     entry = await in_thread(service.catalogue.file, row, request.path_params["path"])
-    headers = await in_thread(service.retrieved, row, entry, caller)
-    return await content_response(request, entry.cid, caller, headers)
+
+    def written_down(size: int) -> Awaitable[list[str]]:
+        return in_thread(service.retrieved, row, entry, caller, size)
+
+    return await content_response(request, entry.cid, written_down)
 
 
 @versioned("/lineage", methods=["GET"])

@@ -9,8 +9,6 @@ from itertools import pairwise
 
 from registry.audit.rows import Row
 
-HOLDING_KINDS = frozenset({"registered", "retrieval"})
-
 
 @dataclass(frozen=True, slots=True)
 class Moment:
@@ -164,12 +162,19 @@ def holders(rows: Iterable[Row], version: str) -> list[Holder]:
     """Everyone who held a version, in the order they first did: the first holder leads."""
     found: dict[str, list[Row]] = {}
     for row in sorted(rows, key=lambda row: row.order):
-        if row.kind in HOLDING_KINDS and row.version == version and row.text("outcome") in ("", "served"):
+        if version in _held(row) and row.text("outcome") in ("", "served"):
             found.setdefault(who_of(row), []).append(row)
     return [
         Holder(who, held[0].time, held[-1].time, tuple(row.name for row in held))
         for who, held in found.items()
     ]
+
+
+def _held(row: Row) -> tuple[str | None, ...]:
+    """What the row's actor then held: a retrieval's bytes may be those of several versions."""
+    if row.kind == "retrieval":
+        return row.versions
+    return (row.version,) if row.kind == "registered" else ()
 
 
 def last_holder(found: Sequence[Holder]) -> Holder | None:

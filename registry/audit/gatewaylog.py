@@ -23,8 +23,9 @@ GATEWAY_KINDS: Mapping[str, Mapping[str, str]] = MappingProxyType(
     {
         "retrieval": {
             "outcome": "served, aborted or failed",
-            "bytes": "bytes sent",
+            "bytes": "bytes that were asked for",
             "path": "one file, or none",
+            "cid": "what was asked for by its CID, or none",
         },
         "refusal": {
             "code": "the error's code",
@@ -71,6 +72,7 @@ class Happening:
     model: str | None
     version: str | None
     details: Mapping[str, Json]
+    related: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +89,27 @@ class Accepted:
         """Its entry."""
         details: dict[str, Json] = {"size": self.size, "fee_class": self.fee_class}
         return Happening("submission_accepted", self.caller, self.model, self.version, details)
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """Bytes of a version's content are about to be sent; `related` are the model's others that hold them.
+
+    `what` says how they were asked for: {"path": …} or {"cid": …}.
+    """
+
+    caller: Caller
+    model: str
+    version: str
+    outcome: str
+    size: int
+    what: Mapping[str, Json]
+    related: tuple[str, ...] = ()
+
+    def happening(self) -> Happening:
+        """Its entry."""
+        details: dict[str, Json] = {"outcome": self.outcome, "bytes": self.size, **self.what}
+        return Happening("retrieval", self.caller, self.model, self.version, details, self.related)
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,10 +208,13 @@ class GatewayLog:
         self, caller: Caller, *, model: str, version: str, outcome: str, size: int, path: str | None = None
     ) -> Kept:
         """Who retrieved which version, from where, and with what outcome."""
-        details: dict[str, Json] = {"outcome": outcome, "bytes": size}
-        if path is not None:
-            details["path"] = path
-        return self.write("retrieval", caller, model=model, version=version, details=details)
+        what = {} if path is None else {"path": path}
+        (kept,) = self.retrievals([Fetched(caller, model, version, outcome, size, what)])
+        return kept
+
+    def retrievals(self, fetched: Sequence[Fetched]) -> list[Kept]:
+        """The same bytes under every model that names them, in one write."""
+        return self.write_all([one.happening() for one in fetched])
 
     def refusal(
         self, caller: Caller, *, code: str, method: str, target: str, version: str | None = None
@@ -241,6 +267,7 @@ def _entry(happening: Happening, time: int, hidden: Sequence[Opening]) -> LogEnt
         claimed=who.claimed and who.claimed[:128],
         model=happening.model,
         version=happening.version,
+        related=happening.related,
         cell=CellClaim(who.observed_cell, "observed") if who.observed_cell else None,
         commitments=MappingProxyType({opening.field: opening.commitment for opening in hidden}),
         details=happening.details,

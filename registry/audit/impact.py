@@ -199,7 +199,9 @@ def _pointed(ordered: Sequence[Row], affected: set[str]) -> list[Pointed]:
 
 def _delivered(ordered: Sequence[Row], affected: set[str]) -> list[Delivered]:
     return [
-        Delivered(row.version, who_of(row), row.time, row.place, row.opened.get("address"), row.name)
+        Delivered(version, who_of(row), row.time, row.place, row.opened.get("address"), row.name)
         for row in ordered
-        if row.kind == "retrieval" and row.version in affected and row.text("outcome") in ("", "served")
+        if row.kind == "retrieval" and row.text("outcome") in ("", "served")
+        for version in row.versions
+        if version in affected
     ]

@@ -208,10 +208,9 @@ class LogStore:
 
     def entry(self, index: int) -> Recorded:
         """One entry by number."""
-        found = self._database.bodies(index, index + 1)
-        if not found:
-            raise NotFound(f"the log {self.origin} has no entry {index}", index=index)
-        return Recorded(index, found[0][1])
+        for _, raw in self._database.bodies(index, index + 1):
+            return Recorded(index, raw)
+        raise NotFound(f"the log {self.origin} has no entry {index}", index=index)
 
     def entries(self, first: int, end: int) -> list[Recorded]:
         """Entries first … end − 1, as far as they are durable."""
@@ -220,6 +219,11 @@ class LogStore:
     def entries_of(self, numbers: Sequence[int]) -> list[Recorded]:
         """These entries, in this order."""
         return [Recorded(index, raw) for index, raw in self._database.bodies_of(numbers)]
+
+    def entries_under(self, keys: Sequence[str]) -> list[Recorded]:
+        """Entries that a checkpoint covers under any of these keys, in the log's order, without proofs."""
+        held = self._database.trees(keys)
+        return self.entries_of(sorted({n for t in held for n in self._database.posted(t.id, 0, t.edge.size)}))
 
     def nodes(self) -> TileNodes:
         """A `Node` reader over the log's tree."""

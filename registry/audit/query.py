@@ -158,6 +158,13 @@ def all_rows(
             return
 
 
+def rows_about(
+    log: LogStore, name: str, versions: Iterable[str], *, openings: OpeningStore | None = None
+) -> list[Row]:
+    """Every row that concerns one of many versions, oldest first: what `find` answers for each, at once."""
+    return list(_rows(name, log.entries_under([f"version:{version}" for version in versions]), openings))
+
+
 def hidden_rows(
     log: LogStore, openings: OpeningStore, field: str, value: str, *, since: int = 0, until: int = 1 << 48
 ) -> list[Row]:

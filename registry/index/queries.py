@@ -1,9 +1,10 @@
 """Reads of the projection: what is current, and what was."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
-from sqlalchemy import Engine, and_, func, select
+from sqlalchemy import and_, func, select, union
 
+from registry.core.cid import RAW, Cid
 from registry.core.ids import Address, Status, VersionId, hex32, to_address
 from registry.core.refs import Reference
 from registry.database import reading
@@ -19,6 +20,7 @@ from registry.index.records import (
     StatusChange,
     VersionRow,
 )
+from registry.index.relations import Relations
 from registry.index.rows import (
     current_status,
     member_row,
@@ -31,12 +33,12 @@ from registry.index.rows import (
     version_row,
 )
 
+MAX_NAMING = 200
+"""So many versions of one content are told apart; an entry that names them all is still small."""
 
-class Index:
+
+class Index(Relations):
     """Answers about sealed versions, members and cells."""
-
-    def __init__(self, engine: Engine) -> None:
-        self.engine = engine
 
     def resolve(self, reference: Reference) -> VersionRow:
         """The version a reference means now; NotFound, or Conflict for an ambiguous prefix."""
@@ -94,6 +96,23 @@ class Index:
         )
         with reading(self.engine) as connection:
             return connection.execute(query).scalar()
+
+    def naming(self, cid: Cid) -> list[VersionRow]:
+        """Sealed versions, oldest first, of which this is a file or the whole; at most `MAX_NAMING`."""
+        by_file = (
+            select(t.versions.c.version_id, t.versions.c.block, t.versions.c.log_index)
+            .join(t.fields, t.fields.c.digest == t.versions.c.manifest)
+            .where(t.fields.c.key == "file.cid", t.fields.c.text == str(cid))
+        )
+        as_whole = select(t.versions.c.version_id, t.versions.c.block, t.versions.c.log_index).where(
+            t.versions.c.weights_root == hex32(cid.digest)
+        )
+        query = by_file if cid.codec == RAW else union(by_file, as_whole)
+        found = query.order_by("block", "log_index").limit(MAX_NAMING)
+        with reading(self.engine) as connection:
+            ids = [VersionId(raw_bytes(row.version_id)) for row in connection.execute(found)]
+        rows = self.versions(ids)
+        return [rows[version_id] for version_id in ids if version_id in rows]
 
     def of_model(
         self, namespace: str, name: str, *, after: int = 0, limit: int | None = None
@@ -189,33 +208,6 @@ class Index:
             )
             for row in rows
         ]
-
-    def children(self, version_ids: Sequence[VersionId]) -> dict[VersionId, list[VersionId]]:
-        """The versions that name each of these as a parent."""
-        wanted = [hex32(version_id) for version_id in version_ids]
-        found: dict[VersionId, list[VersionId]] = {version_id: [] for version_id in version_ids}
-        with reading(self.engine) as connection:
-            for start in range(0, len(wanted), 500):
-                query = select(t.parents.c.parent, t.parents.c.version_id).where(
-                    t.parents.c.parent.in_(wanted[start : start + 500])
-                )
-                for row in connection.execute(query):
-                    child = VersionId(bytes.fromhex(row.version_id[2:]))
-                    found[VersionId(bytes.fromhex(row.parent[2:]))].append(child)
-        return found
-
-    def with_ingredient(self, value: str) -> list[VersionId]:
-        """Sealed versions whose manifests name this device, update or dataset, oldest first."""
-        keys = ("participant", "participant.update_sha256", "dataset", "dataset.sha256")
-        query = (
-            select(t.versions.c.version_id)
-            .join(t.fields, t.fields.c.digest == t.versions.c.manifest)
-            .where(t.fields.c.key.in_(keys), t.fields.c.text == value)
-            .order_by(t.versions.c.block, t.versions.c.log_index)
-        )
-        with reading(self.engine) as connection:
-            found = dict.fromkeys(connection.execute(query).scalars())
-        return [VersionId(raw_bytes(version_id)) for version_id in found]
 
     def member(self, address: Address) -> MemberRow | None:
         """A member as of now; None for an address that never was one."""

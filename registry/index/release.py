@@ -10,7 +10,7 @@ from registry.database import reading, writing
 from registry.errors import Conflict
 from registry.index.schema import metadata
 
-PROJECTION = 1
+PROJECTION = 2
 release = Table("release", MetaData(), Column("projection", Integer, primary_key=True, autoincrement=False))
 
 

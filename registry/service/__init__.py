@@ -5,7 +5,7 @@ Routes ask it, the command line asks routes. It holds no keys but the gateway's 
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from registry.audit.logstore import LogStore
@@ -14,7 +14,8 @@ from registry.audit.witness import Witness
 from registry.chain.gateway import Contracts
 from registry.config import Settings
 from registry.core.admission import AdmissionLimits
-from registry.core.cid import manifest_cid
+from registry.core.cid import Cid, manifest_cid
+from registry.core.ids import Role
 from registry.core.manifest import FileEntry
 from registry.errors import RegistryError
 from registry.index import Index, Projection, VersionRow
@@ -129,9 +130,30 @@ class Service:
         for thread in self._threads:
             thread.join(timeout=10)
 
-    def retrieved(self, row: VersionRow, file: FileEntry, asker: Asker) -> dict[str, str]:
-        """Log a retrieval before its first byte; the headers carry the gateway's promise."""
-        return {"twinledger-promise": self._journal.retrieved(row, file, asker).model_dump_json()}
+    def retrieved(self, row: VersionRow, file: FileEntry, asker: Asker, size: int) -> list[str]:
+        """Log that so many bytes of a version's file are retrieved; the gateway's promise, as JSON."""
+        return self._promised([row], asker, size, {"path": file.path})
+
+    def fetched(self, cid: Cid, asker: Asker, size: int) -> list[str]:
+        """The same for bytes asked for by CID: a promise for each model whose versions name them.
+
+        Content that no sealed version names is nobody's model, so nothing is logged.
+        """
+        return self._promised(self.index.naming(cid), asker, size, {"cid": str(cid)})
+
+    def replicated(self, cid: Cid, asker: Asker) -> list[str]:
+        """The same for a whole DAG, unless a miner or a gateway takes its copy: they hold every version."""
+        member = None if asker.address is None else self.index.member(asker.address)
+        if member is not None and member.roles & (Role.MINER | Role.GATEWAY):
+            return []
+        return self.fetched(cid, asker, self.store.stat(cid).size)
+
+    def _promised(
+        self, rows: Sequence[VersionRow], asker: Asker, size: int, what: Mapping[str, str]
+    ) -> list[str]:
+        if not rows:
+            return []
+        return [body.model_dump_json() for body in self._journal.retrieved(rows, asker, size, what)]
 
     def refused(self, asker: Asker, method: str, target: str, error: RegistryError) -> None:
         """Log a refusal."""

@@ -12,7 +12,7 @@ from registry.audit.gatewaylog import GATEWAY_KINDS
 from registry.audit.impact import Impact, Link, impact
 from registry.audit.logstore import LogStore
 from registry.audit.openings import OpeningStore
-from registry.audit.query import all_rows, find, hidden_rows
+from registry.audit.query import all_rows, find, hidden_rows, rows_about
 from registry.audit.rows import CHAIN, GATEWAY, LOGS, Filter, Row, check_filter
 from registry.audit.trust import PinnedContract
 from registry.chain.deployment import KEY_OF
@@ -136,7 +136,7 @@ class Audits:
         rows = [
             *self._rows(Filter(log=CHAIN, kind="alias_set")),
             *self._rows(Filter(log=CHAIN, kind="status_changed")),
-            *(row for row in self._rows(Filter(log=GATEWAY, kind="retrieval")) if row.version in affected),
+            *rows_about(self.log(GATEWAY), GATEWAY, affected, openings=self._openings),
         ]
         return impact([hex32(version) for version in tainted], links=links, rows=rows)
 

@@ -112,7 +112,8 @@ class Catalogue:
         return found
 
     def _parents(self, rows: list[VersionRow]) -> list[VersionId]:
-        return [parent for row in rows for parent in row.version.parents]
+        stated = [parent for row in rows for parent in row.version.parents]
+        return [*stated, *self.index.components([row.version_id for row in rows])]
 
     def _children(self, rows: list[VersionRow]) -> list[VersionId]:
         children = self.index.children([row.version_id for row in rows])

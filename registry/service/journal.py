@@ -1,11 +1,10 @@
 """What this gateway writes down about itself: acceptances, retrievals, refusals, each with its promise."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from registry.audit.gatewaylog import Accepted, Caller, GatewayLog
+from registry.audit.gatewaylog import Accepted, Caller, Fetched, GatewayLog
 from registry.core.ids import Address, hex32
-from registry.core.manifest import FileEntry
 from registry.core.promise import Promise
 from registry.core.version import Submission
 from registry.errors import RegistryError
@@ -34,17 +33,18 @@ class Journal:
         kept = self.log.accepted([_accepted(submission, model, network) for submission, model in taken])
         return [promise_body(one.promise) for one in kept]
 
-    def retrieved(self, row: VersionRow, file: FileEntry, asker: Asker) -> PromiseBody:
-        """A file of a version is about to be served."""
-        kept = self.log.retrieval(
-            _caller(asker),
-            model=row.model,
-            version=hex32(row.version_id),
-            outcome="served",
-            size=file.size,
-            path=file.path,
-        )
-        return promise_body(kept.promise)
+    def retrieved(
+        self, rows: Sequence[VersionRow], asker: Asker, size: int, what: Mapping[str, str]
+    ) -> list[PromiseBody]:
+        """Bytes that these versions name are about to be served: one entry and promise for each model."""
+        models: dict[str, list[str]] = {}
+        for row in rows:
+            models.setdefault(row.model, []).append(hex32(row.version_id))
+        fetched = [
+            Fetched(_caller(asker), model, first, "served", size, what, tuple(others))
+            for model, (first, *others) in models.items()
+        ]
+        return [promise_body(kept.promise) for kept in self.log.retrievals(fetched)]
 
     def refused(self, asker: Asker, method: str, target: str, error: RegistryError) -> None:
         """A request was refused."""

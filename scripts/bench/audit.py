@@ -3,27 +3,42 @@
 import statistics
 import tempfile
 import time
+from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
 from installation import RICH, ask_node
-from kit import NAIVE_GAS, Result, mined, naive_call, naive_code, percentile, seconds, sign
+from kit import Result, mined, percentile, seconds, sign
+from sqlalchemy import insert
 from through import anvil
 
 from registry.audit.completeness import page
-from registry.audit.impact import Link, impact
 from registry.audit.logstore import LogStore
-from registry.audit.rows import Row
+from registry.audit.openings import OpeningStore
+from registry.audit.rows import CHAIN, GATEWAY
 from registry.chain.rpc import RpcChain
 from registry.chain.sender import Sender
-from registry.core.ids import Address, address_of, keccak
+from registry.core.ids import Address, VersionId, address_of, keccak
 from registry.core.log import LogEntry
 from registry.core.note import NoteSigner
+from registry.database import open_database, sqlite_url, writing
+from registry.index import Index, Projection, schema
+from registry.service.audits import Audits
 
 # The gateway makes a checkpoint a second: at the target rate that is one for so many entries.
 BATCH = 5_000
 ACTORS = 200
 PER_KEY = 20
+DESCENDANTS = 10_000
+# For i from the first word of its call data to before the second it logs (i) under the topics
+# 1, i mod 200 and i / 20: the actor and the model of entry i above.
+EMITTER = bytes.fromhex(
+    "602880600b6000396000f3"  # answer the 40 bytes below as the contract
+    "6000355b806020351115602657"  # i = word 0; until word 1 > i fails
+    "806000526014810460c88206600160406000a3"  # log3(64 bytes, 1, i % 200, i / 20)
+    "6001016003565b00"  # i + 1, again
+)
+PER_TRANSACTION, EMIT_GAS = 5_000, 15_000_000
 
 
 def measure(*, full: bool) -> list[Result]:
@@ -32,28 +47,37 @@ def measure(*, full: bool) -> list[Result]:
     results = []
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "log.db"
-        log = LogStore(path, NoteSigner("bench/log", sha256(b"bench").digest()), lambda: int(time.time()))
+        log = _log(path, "log")
         try:
             for size in steps:
-                rate = _grow(log, size)
-                results += _asked(log, size, rate, path)
-            results.append(_against_node(log, 20_000 if full else 5_000, Path(folder)))
+                results += _asked(log, size, _grow(log, size), path)
+            results.append(_against_node(log, Path(folder)))
         finally:
             log.close()
-    return [*results, _impact()]
+    with tempfile.TemporaryDirectory() as folder:
+        return [*results, _impact(Path(folder))]
 
 
-def _grow(log: LogStore, size: int) -> float:
-    """Entries per second, durable and with the map and a checkpoint after every group."""
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """Entries per second: of the clock, and of the processor this process got of it."""
+
+    clock: float
+    processor: float
+
+
+def _grow(log: LogStore, size: int) -> Rate:
+    """Append up to a size, durable and with the map and a checkpoint after every group."""
     begun = len(log)
-    spent = 0.0
+    clock = processor = 0.0
     while len(log) < size:
         entries = [_entry(number) for number in range(len(log), min(len(log) + BATCH, size))]
-        start = time.perf_counter()
+        start = time.perf_counter(), time.process_time()
         log.append(entries)
         log.publish()
-        spent += time.perf_counter() - start
-    return (size - begun) / spent
+        clock += time.perf_counter() - start[0]
+        processor += time.process_time() - start[1]
+    return Rate((size - begun) / clock, (size - begun) / processor)
 
 
 def _entry(number: int) -> LogEntry:
@@ -71,22 +95,22 @@ def _actor(number: int) -> Address:
     return address_of(keccak(b"actor %d" % number)[12:])
 
 
-def _asked(log: LogStore, size: int, rate: float, path: Path) -> list[Result]:
+def _asked(log: LogStore, size: int, rate: Rate, path: Path) -> list[Result]:
     keys = [f"model:lab/model-{number * 37 % (size // PER_KEY)}" for number in range(500)]
     took = [seconds(lambda key=key: page(log, key)) for key in keys]
     if len(page(log, keys[0]).entries) != PER_KEY:
         raise RuntimeError(f"{keys[0]} has other entries than it was given")
     p99 = 1e3 * percentile(took, 0.99)
-    held = sum(file.stat().st_size for file in path.parent.glob("log.db*")) / size
+    held = path.stat().st_size / size
     name = f"{size:,} entries"
     return [
         Result(
             f"append, durable with map and checkpoint, up to {name}",
-            f"{rate:,.0f}/s in groups of {BATCH:,}",
+            f"{rate.clock:,.0f}/s in groups of {BATCH:,}",
             "5,000/s",
-            rate / 5_000,
+            rate.clock / 5_000,
             1,
-            f"{held:.0f} bytes per entry on disk",
+            f"{held:.0f} bytes per entry on disk; {rate.processor:,.0f} entries per second of processor time",
         ),
         Result(
             f"p99 of a one-key answer of {PER_KEY} entries with proofs, {name}",
@@ -99,54 +123,82 @@ def _asked(log: LogStore, size: int, rate: float, path: Path) -> list[Result]:
     ]
 
 
-def _against_node(log: LogStore, events: int, folder: Path) -> Result:
-    """The same question to both: one actor's events among all. The node's events are the naive contract's."""
+def _against_node(log: LogStore, folder: Path) -> Result:
+    """The same question to both over as many events: everything of one model."""
+    events, model = len(log), 3
     with anvil(folder / "anvil") as rpc:
         link = RpcChain([rpc], confirmations=0)
         try:
-            place = Sender(link, RICH).send(None, naive_code()).contract_address
+            place = Sender(link, RICH).send(None, EMITTER).contract_address
             assert place is not None
             nonce = link.nonce(RICH.address)
-            for number in range(events):
-                raw = sign(
-                    link, RICH, place, naive_call(number), nonce=nonce + number, gas=NAIVE_GAS, value=7
-                )
-                last = link.send(raw)
-            mined(link, last)
+            for number, first in enumerate(range(0, events, PER_TRANSACTION)):
+                words = first, min(first + PER_TRANSACTION, events)
+                data = b"".join(word.to_bytes(32, "big") for word in words)
+                mined(link, link.send(sign(link, RICH, place, data, nonce=nonce + number, gas=EMIT_GAS)))
         finally:
             link.close()
-        topics = [None, None, "0x" + bytes(12).hex() + _actor(3)[2:].lower()]
-        query = {"fromBlock": "0x0", "toBlock": "latest", "address": place, "topics": topics}
-        theirs = statistics.median(seconds(lambda: _logs(rpc, query)) for _ in range(20))
-        ours = statistics.median(seconds(lambda: page(log, "model:lab/model-3")) for _ in range(200))
+        query = {
+            "fromBlock": "0x0", "toBlock": "latest", "address": place,
+            "topics": [None, None, f"0x{model:064x}"],
+        }  # fmt: skip
+        if (found := len(ask_node(rpc, "eth_getLogs", query))) != PER_KEY:
+            raise RuntimeError(f"the node found {found} events of model {model}")
+        theirs = statistics.median(seconds(lambda: ask_node(rpc, "eth_getLogs", query)) for _ in range(10))
+        ours = statistics.median(seconds(lambda: page(log, f"model:lab/model-{model}")) for _ in range(200))
     return Result(
-        f"one key's entries with proofs of {len(log):,} entries",
+        f"one model's {PER_KEY} entries of {events:,}, with proofs",
         f"{1e3 * ours:.2f} ms",
-        f"eth_getLogs on anvil over {events:,} events, no proof: {1e3 * theirs:.1f} ms",
+        f"eth_getLogs on anvil over {events:,} events, without proofs: {1e3 * theirs:.1f} ms",
         theirs / ours,
         100,
-        "the node holds fewer events than the log; eth_getLogs scans, so its time grows with them",
     )
 
 
-def _logs(rpc: str, query: dict[str, object]) -> object:
-    return ask_node(rpc, "eth_getLogs", query)
-
-
-def _impact() -> Result:
-    """A tree of versions below one, each made from an earlier one."""
-    ids = ["0x" + keccak(b"version %d" % number).hex() for number in range(10_001)]
-    links = [Link(ids[number], ids[(number - 1) // 3]) for number in range(1, len(ids))]
-    rows: list[Row] = []
-    found = impact([ids[0]], links=links, rows=rows)
-    if len(found.versions) < 10_000:
-        raise RuntimeError(f"{len(found.versions)} descendants were found")
-    took = statistics.median(seconds(lambda: impact([ids[0]], links=links, rows=rows)) for _ in range(5))
+def _impact(folder: Path) -> Result:
+    """Through the forensic service: links from the projection, deliveries from a gateway's log."""
+    ids = ["0x" + keccak(b"version %d" % number).hex() for number in range(DESCENDANTS + 1)]
+    engine = open_database(sqlite_url(folder / "index.db"))
+    Projection(engine)
+    with writing(engine) as connection:
+        # Each version is made from an earlier one, three from each.
+        rows = [
+            {"block": n, "version_id": ids[n], "position": 0, "parent": ids[(n - 1) // 3]}
+            for n in range(1, len(ids))
+        ]
+        connection.execute(insert(schema.parents), rows)
+    logs = {name: _log(folder / f"{name}.db", name) for name in (CHAIN, GATEWAY)}
+    openings = OpeningStore(folder / "openings.db")
+    try:
+        logs[GATEWAY].append(
+            [
+                LogEntry("retrieval", 1_700_000_000 + n, actor=_actor(n % ACTORS), version=version)
+                for n, version in enumerate(ids)
+            ]
+        )
+        for log in logs.values():
+            log.publish()
+        audits = Audits(None, Index(engine), None, logs, openings)  # type: ignore[arg-type]
+        tainted = [VersionId(bytes.fromhex(ids[0][2:]))]
+        found = audits.impact(tainted)
+        if (len(found.versions), len(found.deliveries)) != (len(ids), len(ids)):
+            raise RuntimeError(
+                f"{len(found.versions)} versions, {len(found.deliveries)} deliveries were found"
+            )
+        took = statistics.median(seconds(lambda: audits.impact(tainted)) for _ in range(5))
+    finally:
+        for part in (*logs.values(), openings):
+            part.close()
+        engine.dispose()
     return Result(
-        "impact of a version with 10,000 descendants, links at hand",
+        f"impact of a version with {DESCENDANTS:,} descendants, each retrieved once",
         f"{1e3 * took:.0f} ms",
         "1 s",
         took,
         1,
         at_most=True,
     )
+
+
+def _log(path: Path, name: str) -> LogStore:
+    return LogStore(path, NoteSigner(f"bench/{name}", sha256(b"bench").digest()), lambda: int(time.time()))

@@ -1,0 +1,64 @@
+"""What versions were made from, and what was made from them: parents on chain, the rest in manifests."""
+
+from collections.abc import Sequence
+
+from sqlalchemy import Engine, select, union
+
+from registry.core.ids import VersionId, hex32
+from registry.database import reading
+from registry.index import schema as t
+from registry.index.rows import raw_bytes
+
+
+class Relations:
+    """Links between versions, and from them to their ingredients."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+
+    def children(self, version_ids: Sequence[VersionId]) -> dict[VersionId, list[VersionId]]:
+        """The versions that name each of these as a parent or, in their manifests, as a component."""
+        wanted = [hex32(version_id) for version_id in version_ids]
+        found: dict[VersionId, list[VersionId]] = {version_id: [] for version_id in version_ids}
+        with reading(self.engine) as connection:
+            for start in range(0, len(wanted), 500):
+                some = wanted[start : start + 500]
+                by_parent = select(t.parents.c.parent, t.parents.c.version_id).where(
+                    t.parents.c.parent.in_(some)
+                )
+                by_component = select(t.fields.c.text.label("parent"), t.versions.c.version_id).where(
+                    t.fields.c.key == "component",
+                    t.fields.c.text.in_(some),
+                    t.versions.c.manifest == t.fields.c.digest,
+                )
+                for row in connection.execute(union(by_parent, by_component)):
+                    child = VersionId(bytes.fromhex(row.version_id[2:]))
+                    found[VersionId(bytes.fromhex(row.parent[2:]))].append(child)
+        return found
+
+    def components(self, version_ids: Sequence[VersionId]) -> list[VersionId]:
+        """What the manifests of these versions name as their components."""
+        wanted = [hex32(version_id) for version_id in version_ids]
+        found: dict[str, None] = {}
+        with reading(self.engine) as connection:
+            for start in range(0, len(wanted), 500):
+                query = select(t.fields.c.text).where(
+                    t.fields.c.key == "component",
+                    t.versions.c.manifest == t.fields.c.digest,
+                    t.versions.c.version_id.in_(wanted[start : start + 500]),
+                )
+                found.update(dict.fromkeys(connection.execute(query).scalars()))
+        return [VersionId(raw_bytes(text)) for text in found]
+
+    def with_ingredient(self, value: str) -> list[VersionId]:
+        """Sealed versions whose manifests name this device, update or dataset, oldest first."""
+        keys = ("participant", "participant.update_sha256", "dataset", "dataset.sha256")
+        query = (
+            select(t.versions.c.version_id)
+            .join(t.fields, t.fields.c.digest == t.versions.c.manifest)
+            .where(t.fields.c.key.in_(keys), t.fields.c.text == value)
+            .order_by(t.versions.c.block, t.versions.c.log_index)
+        )
+        with reading(self.engine) as connection:
+            found = dict.fromkeys(connection.execute(query).scalars())
+        return [VersionId(raw_bytes(version_id)) for version_id in found]

@@ -1,0 +1,137 @@
+"""Whoever takes bytes of a sealed version, by whatever route, is written down and holds a promise of it."""
+
+import json
+from pathlib import Path
+
+import pytest
+from conftest import Live, write_weights
+from hostile import Answer, ask
+
+from miners.node import HttpSource
+from registry.core.cid import Cid, manifest_cid, weights_cid
+from registry.core.ids import hex32, sha256
+from registry.core.note import VerifierKey
+from registry.core.promise import Promise, verify_promise
+from registry.keystore import open_keystore
+from registry.sdk import Client, Receipt
+
+PROMISE = "twinledger-promise"
+
+
+@pytest.fixture
+def sealed(client: Client, tmp_path: Path, request: pytest.FixtureRequest) -> Receipt:
+    name = "local/" + sha256(request.node.name.encode()).hex()[:16]
+    receipt = client.submit(
+        name,
+        [
+            write_weights(
+                tmp_path / "w.safetensors", int.from_bytes(sha256(request.node.name.encode())[:4], "big")
+            )
+        ],
+        {},
+    )
+    assert isinstance(receipt, Receipt)
+    return receipt
+
+
+def cids_of(client: Client, receipt: Receipt) -> dict[str, str]:
+    version = client.version(receipt.version_id)
+    root = bytes.fromhex(version.version.weights_root[2:])
+    return {"file": version.manifest["files"][0]["cid"], "directory": str(weights_cid(root))}
+
+
+def entries_about(live: Live, version: str) -> list[dict[str, object]]:
+    log = live.running.gateway.logs.gateway.log
+    records = [log.entry(index) for index in range(len(log))]
+    held = [json.loads(r.raw) | {"digest": hex32(sha256(r.raw))} for r in records]
+    return [
+        entry
+        for entry in held
+        if entry["kind"] == "retrieval" and version in (entry["version"], *entry.get("related", []))
+    ]
+
+
+def promises_of(live: Live, answer: Answer) -> list[Promise]:
+    log = live.running.gateway.logs.gateway.log
+    found = [Promise.from_json(json.loads(answer.headers[PROMISE]))] if PROMISE in answer.headers else []
+    for promise in found:
+        verify_promise(promise, VerifierKey.parse(log.verifier_key))
+    return found
+
+
+ROUTES = {
+    "content": ("file", "/v1/content/{}"),
+    "file through the gateway of IPFS": ("file", "/ipfs/{}"),
+    "one block": ("file", "/ipfs/{}?format=raw"),
+    "the file as a CAR": ("file", "/ipfs/{}?format=car"),
+    "the directory's block": ("directory", "/ipfs/{}?format=raw"),
+    "the whole as a CAR": ("directory", "/ipfs/{}?format=car"),
+}
+
+
+@pytest.mark.parametrize("route", ROUTES)
+def test_bytes_of_a_sealed_version_are_promised_by_every_route(live, client, sealed, route) -> None:
+    what, path = ROUTES[route]
+    cid = cids_of(client, sealed)[what]
+    before = len(entries_about(live, sealed.version_id))
+    answer = ask(live.url, "GET", path.format(cid))
+    assert answer.status == 200
+    (promise,) = promises_of(live, answer)
+    entry = entries_about(live, sealed.version_id)[before]
+    assert entry["digest"] == hex32(promise.entry_sha256)
+    assert (entry["actor"], entry["model"], entry["details"]["cid"]) == (None, sealed.model, cid)
+
+
+def test_where_no_byte_is_sent_nothing_was_retrieved(live, client, sealed) -> None:
+    cid = cids_of(client, sealed)["file"]
+    named = f"/v1/versions/{sealed.version_id}/files/w.safetensors"
+    before = entries_about(live, sealed.version_id)
+    for target in (f"/v1/content/{cid}", f"/ipfs/{cid}?format=car", f"/ipfs/{cid}?format=raw", named):
+        head = ask(live.url, "HEAD", target)
+        assert (head.status, promises_of(live, head)) == (200, [])
+    beyond = ask(live.url, "GET", named, range="bytes=99999999-")
+    assert (beyond.status, promises_of(live, beyond)) == (416, [])
+    assert entries_about(live, sealed.version_id) == before
+
+
+def test_a_range_says_how_many_bytes_were_asked_for(live, client, sealed) -> None:
+    ask(live.url, "GET", f"/v1/versions/{sealed.version_id}/files/w.safetensors", range="bytes=2-5")
+    details = entries_about(live, sealed.version_id)[-1]["details"]
+    assert details == {"outcome": "served", "bytes": 4, "path": "w.safetensors"}
+
+
+def test_bytes_that_several_versions_name_are_a_retrieval_of_each(live, client, sealed, tmp_path) -> None:
+    twin = client.submit(sealed.model, [tmp_path / "w.safetensors"], {}, parents=[sealed.version_id])
+    ask(live.url, "GET", f"/v1/content/{cids_of(client, sealed)['file']}")
+    entry = entries_about(live, twin.version_id)[-1]
+    assert {entry["version"], *entry["related"]} == {sealed.version_id, twin.version_id}
+    log = live.running.gateway.logs.gateway.log
+    log.publish()
+    for version in (sealed.version_id, twin.version_id):
+        reached = client.audit.impact(version)["deliveries"]
+        assert version in {one["version"] for one in reached}
+
+
+def test_a_miners_copy_is_replication_and_the_same_bytes_for_a_stranger_are_not(live, client, sealed) -> None:
+    gateway = live.running.gateway
+    directory = Cid.parse(cids_of(client, sealed)["directory"])
+    before = entries_about(live, sealed.version_id)
+    miner = open_keystore(live.home.keys / "miner-1.json")
+    copied = b"".join(HttpSource(live.url, miner, gateway.contracts.domain).car(directory))
+    assert entries_about(live, sealed.version_id) == before
+    assert copied == ask(live.url, "GET", f"/ipfs/{directory}?format=car").body
+    assert len(entries_about(live, sealed.version_id)) == len(before) + 1
+
+
+def test_a_manifest_describes_a_version_and_reading_it_is_no_retrieval(live, client, sealed) -> None:
+    before = entries_about(live, sealed.version_id)
+    manifest = manifest_cid(bytes.fromhex(client.version(sealed.version_id).version.manifest[2:]))
+    assert ask(live.url, "GET", f"/v1/content/{manifest}").status == 200
+    assert entries_about(live, sealed.version_id) == before
+
+
+def test_content_that_no_version_names_is_nobodys_retrieval(live) -> None:
+    put = ask(live.url, "PUT", "/v1/content", b"unnamed bytes")
+    got = ask(live.url, "GET", f"/v1/content/{put.body['cid']}")
+    assert got.body == b"unnamed bytes"
+    assert PROMISE not in got.headers

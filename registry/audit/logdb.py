@@ -180,6 +180,18 @@ class LogDatabase(LogFile):
             found.append((number, rows[0][0]))
         return found
 
+    def bodies_under(self, keys: Sequence[str]) -> list[tuple[int, bytes]]:
+        """Numbers and bytes of the entries under any of these keys, each once and in order."""
+        found: dict[int, bytes] = {}
+        for first in range(0, len(keys), _AT_ONCE):
+            hashes = tuple(key_hash(key) for key in keys[first : first + _AT_ONCE])
+            sql = (
+                "SELECT p.idx, CAST(e.body AS BLOB) FROM trees t JOIN postings p ON p.tree = t.id"
+                f" JOIN entries e ON e.idx = p.idx WHERE t.hash IN ({','.join('?' * len(hashes))})"
+            )
+            found.update(self._rows(self.reader, sql, hashes))
+        return sorted(found.items())
+
     def key_count(self) -> int:
         """How many keys there are."""
         ((count,),) = self._rows(self._own, "SELECT count(*) - 1 FROM trees")

@@ -222,8 +222,7 @@ class LogStore:
 
     def entries_under(self, keys: Sequence[str]) -> list[Recorded]:
         """Entries that a checkpoint covers under any of these keys, in the log's order, without proofs."""
-        held = self._database.trees(keys)
-        return self.entries_of(sorted({n for t in held for n in self._database.posted(t.id, 0, t.edge.size)}))
+        return [Recorded(index, raw) for index, raw in self._database.bodies_under(keys)]
 
     def nodes(self) -> TileNodes:
         """A `Node` reader over the log's tree."""

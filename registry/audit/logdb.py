@@ -31,6 +31,10 @@ CREATE TABLE checkpoints (size INTEGER PRIMARY KEY, note BLOB NOT NULL, kept INT
 """
 _ADD_TREE = "INSERT INTO trees (id, hash, key, count, root, edge) VALUES (?, ?, ?, ?, ?, ?)"
 _TREES = "SELECT id, hash, key, count, root, edge FROM trees WHERE "
+_BODIES = (
+    "SELECT p.idx, CAST(e.body AS BLOB) FROM trees t JOIN postings p ON p.tree = t.id"
+    " JOIN entries e ON e.idx = p.idx WHERE "
+)
 _AT_ONCE = 500
 
 
@@ -185,10 +189,7 @@ class LogDatabase(LogFile):
         found: dict[int, bytes] = {}
         for first in range(0, len(keys), _AT_ONCE):
             hashes = tuple(key_hash(key) for key in keys[first : first + _AT_ONCE])
-            sql = (
-                "SELECT p.idx, CAST(e.body AS BLOB) FROM trees t JOIN postings p ON p.tree = t.id"
-                f" JOIN entries e ON e.idx = p.idx WHERE t.hash IN ({','.join('?' * len(hashes))})"
-            )
+            sql = f"{_BODIES}t.hash IN ({','.join('?' * len(hashes))})"
             found.update(self._rows(self.reader, sql, hashes))
         return sorted(found.items())
 

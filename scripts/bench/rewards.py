@@ -1,24 +1,19 @@
-#!/usr/bin/env python3
-"""Times and growth of the reward mechanisms, and the gas of claims: `scripts/bench/rewards.py`.
+"""Times and growth of the reward mechanisms, and the gas of settlements and claims.
 
 Pure functions on generated players; each size is twice or ten times the one before, so the growth shows.
 """
 
 import sys
-import time
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
+from kit import ROOT, Result, seconds
 
-ROOT = Path(__file__).parents[2]
-sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "contracts")]
-
-from incentives import contract_theory, stackelberg  # noqa: E402
-from incentives.auction import Bid, optimal_welfare, vcg  # noqa: E402
-from incentives.payouts import Payout, PayoutTable, Scope  # noqa: E402
-from registry.core.ids import Address, address_of  # noqa: E402
+from incentives import contract_theory, stackelberg
+from incentives.auction import Bid, optimal_welfare, vcg
+from incentives.payouts import Payout, PayoutTable, Scope
+from registry.core.ids import Address, address_of
 
 POOL = address_of(bytes(20))
 
@@ -62,52 +57,62 @@ def root(devices: int) -> None:
     _ = PayoutTable(Scope(1, POOL, 1, 0), payouts).root
 
 
-def claims() -> dict[str, int]:
-    """Gas of a settlement and of claims, on py-evm with the committed contracts."""
+def gas() -> list[Result]:
+    """Gas of settlements and of claims, on py-evm with the committed contracts: exact on every machine."""
+    sys.path.append(str(ROOT / "tests" / "contracts"))
     from onchain import Fees, again, found
     from pychain import COUNCIL
     from rewards import copy, found_rewards
     from test_reward_pool import stackelberg_crowd
 
     first = found_rewards(found(Fees()))
-    second = copy(first, again(first.world))
+    second, third = copy(first, again(first.world)), copy(first, again(first.world))
     crowd, table, settle = stackelberg_crowd(first, 1000)
     first.fund(crowd[0], 1)
     one = first.claim(table, crowd[:1]).gas_used
     crowd, table, _ = stackelberg_crowd(second, 100)
     for device in crowd:
         second.fund(device, 1)
-    hundred = second.claim(table, crowd, by=COUNCIL).gas_used // 100
-    return {
-        "settle a round": settle,
-        "one claim among 1000": one,
-        "each of 100 claims in one transaction": hundred,
-    }
+    each = second.claim(table, crowd, by=COUNCIL).gas_used // 100
+    small = stackelberg_crowd(third, 2)[2]
+    return [
+        _at_most("gas to settle a round of 1,000 devices", settle, small, 1.01, "a round of 2: "),
+        _at_most("gas of one claim among 1,000 devices", one, 80_000, 1),
+        _at_most("gas of each of 100 claims to known accounts in one transaction", each, 45_000, 1),
+    ]
 
 
-WORK: list[tuple[str, Callable[[int], None], tuple[int, ...]]] = [
-    ("VCG, 64 channels, devices", auction, (1_250, 2_500, 5_000, 10_000)),
-    ("one welfare programme, 64 channels, devices", welfare, (2_500, 5_000, 10_000)),
-    ("contract theory, types", contract, (100, 1_000, 10_000)),
-    ("Stackelberg, devices", posted, (10, 100, 1_000)),
-    ("payout root, devices", root, (1_000, 10_000)),
+def _at_most(what: str, ours: int, limit: int, target: float, against: str = "") -> Result:
+    return Result(what, f"{ours:,}", f"{against}{limit:,}", ours / limit, target, at_most=True)
+
+
+# Work, sizes, and how many times as long the last size may take as the one before.
+WORK: list[tuple[str, Callable[[int], None], tuple[int, ...], float]] = [
+    ("VCG with 64 channels, winners and all payments, devices", auction, (1_250, 2_500, 5_000, 10_000), 3),
+    ("one welfare programme with 64 channels, devices", welfare, (2_500, 5_000, 10_000), 3),
+    ("contract theory with ironing, types", contract, (100, 1_000, 10_000), 20),
+    ("Stackelberg, the best rate, devices", posted, (10, 100, 1_000), 100),
+    ("payout root, devices", root, (1_000, 10_000), 20),
 ]
 
 
-def main() -> None:
-    """Print one line a size, then the gas."""
-    for what, run, sizes in WORK:
-        before: tuple[int, float] | None = None
-        for size in sizes:
-            began = time.perf_counter()
-            run(size)
-            took = time.perf_counter() - began
-            growth = "" if before is None else f"  x{took / before[1]:.2f} for x{size / before[0]:g}"
-            print(f"{what} {size}: {took:.3f} s{growth}", flush=True)
-            before = (size, took)
-    for what, gas in claims().items():
-        print(f"{what}: {gas} gas")
-
-
-if __name__ == "__main__":
-    main()
+def measure(*, full: bool) -> list[Result]:
+    """Each mechanism's largest size against the size before; `full` adds one size more."""
+    results = []
+    for what, run, sizes, target in WORK:
+        factor = sizes[-1] // sizes[-2]
+        steps = [*sizes, sizes[-1] * factor] if full else [*sizes]
+        times = [seconds(lambda size=size, run=run: run(size)) for size in steps]  # type: ignore[misc]
+        path = ", ".join(f"{size:,}: {took:.3g} s" for size, took in zip(steps, times, strict=True))
+        results.append(
+            Result(
+                f"{what}, {steps[-1]:,}",
+                f"{times[-1]:.3g} s",
+                f"{steps[-2]:,}: {times[-2]:.3g} s",
+                times[-1] / times[-2],
+                target,
+                path,
+                at_most=True,
+            )
+        )
+    return [*results, *gas()]

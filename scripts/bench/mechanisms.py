@@ -4,8 +4,9 @@ Pure functions on generated players; each size is twice or ten times the one bef
 """
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 from kit import ROOT, Result, seconds
@@ -96,13 +97,19 @@ WORK: list[tuple[str, Callable[[int], None], tuple[int, ...], float]] = [
 ]
 
 
+def _least(run: Callable[[int], None], sizes: Sequence[int]) -> list[float]:
+    """The least of three times for each size, taken in turn: a busy moment of the machine counts for none."""
+    rounds = [[seconds(partial(run, size)) for size in sizes] for _ in range(3)]
+    return [min(times) for times in zip(*rounds, strict=True)]
+
+
 def measure(*, full: bool) -> list[Result]:
     """Each mechanism's largest size against the size before; `full` adds one size more."""
     results = []
     for what, run, sizes, target in WORK:
         factor = sizes[-1] // sizes[-2]
         steps = [*sizes, sizes[-1] * factor] if full else [*sizes]
-        times = [seconds(lambda size=size, run=run: run(size)) for size in steps]  # type: ignore[misc]
+        times = _least(run, steps)
         path = ", ".join(f"{size:,}: {took:.3g} s" for size, took in zip(steps, times, strict=True))
         results.append(
             Result(

@@ -1,5 +1,6 @@
 """service: the other payees, from an offer to its payment."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -16,6 +17,7 @@ def register(app: typer.Typer) -> None:
     """Add these commands."""
     group = typer.Typer(help="Aggregators, hosts, gateways and operators.", no_args_is_help=True)
     for name, command in (
+        ("job", job),
         ("offer", offer),
         ("award", award),
         ("attest", attest),
@@ -26,6 +28,23 @@ def register(app: typer.Typer) -> None:
     ):
         group.command(name)(command)
     app.add_typer(group, name="service")
+
+
+def job(
+    document: Annotated[Path, typer.Argument(help="JSON of the schema twinledger/job/1")],
+) -> None:
+    """Requester: publish the rule of an award before anybody offers; its digest is the JOB."""
+    from registry.core.canonical import strict_json
+    from registry.sdk.updates import read_bytes
+    from registry.wire import parse_body
+    from registry.wire_services import JobBody
+
+    given = parse_body(JobBody, strict_json(read_bytes(str(document))))
+    digest = "0x" + client().services.publish(given).hex()
+    show(
+        {"job": digest},
+        [f"offers are made for job {digest}, awarded by `service award {digest} --by-document`"],
+    )
 
 
 def offer(
@@ -57,6 +76,9 @@ def award(
     minimum_bond: Annotated[int, typer.Option(help="offers with less do not take part", min=0)] = 0,
     bonus: Annotated[int, typer.Option(help="wei more for each passed epoch", min=0)] = 0,
     deadline: Annotated[int, typer.Option(help="seconds until the rest goes back", min=1)] = 2_592_000,
+    by_document: Annotated[
+        bool, typer.Option("--by-document", help="by the rule published with `service job`, and nothing else")
+    ] = False,
 ) -> None:
     """Award a job to the best score, or take a posted price; every payment is funded now."""
     from registry.sdk.services import AwardPlan
@@ -65,7 +87,9 @@ def award(
     if (job is None) == (take is None):
         raise Malformed("award needs a JOB or --take OFFER, and not both")
     services = client().services
-    if job is not None:
+    if job is not None and by_document:
+        found = services.award_by_document(_job(job))
+    elif job is not None:
         found = services.award(_job(job), kind, _values(value or []), plan)
     else:
         found = services.take(take or 0, plan)

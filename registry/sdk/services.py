@@ -4,10 +4,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from registry.core.canonical import strict_json
+from registry.core.cid import RAW, Cid
 from registry.core.ids import to_address
-from registry.errors import Malformed, NotFound
+from registry.errors import Malformed, NotAuthorized, NotFound, VerificationFailed
 from registry.sdk.session import Session
 from registry.wire import parse_body
+from registry.wire_services import JobBody
 from registry.wire_tasks import KINDS, OfferBody, ServiceBody, ServicesBody
 
 
@@ -67,6 +70,42 @@ class Services:
     def withdraw(self, offer: int) -> str:
         """Take one's offer back, with its bond."""
         return self._session.transact("/v1/services/offers", "RewardPool", "withdrawOffer", [offer])
+
+    def publish(self, document: JobBody) -> bytes:
+        """Requester: publish the rule of an award before anybody offers; answers the job to offer for."""
+        if to_address(document.requester) != self._session.signer().address:
+            raise Malformed(f"the document is {document.requester}'s, its requester publishes it")
+        cid = Cid(RAW, document.job)
+        if not self._session.http.head(f"/v1/content/{cid}"):
+            self._session.http.put(f"/v1/content/{cid}", document.encode(), "application/octet-stream")
+        return document.job
+
+    def document(self, job: bytes) -> JobBody:
+        """The published rule of a job, which hashes to it; NotFound for a job without one."""
+        with self._session.http.stream(f"/v1/content/{Cid(RAW, job)}") as response:
+            raw = response.read()
+        found = parse_body(JobBody, strict_json(raw))
+        if found.job != job:
+            raise VerificationFailed(f"the gateway's bytes are not the document of job 0x{job.hex()}")
+        return found
+
+    def award_by_document(self, job: bytes) -> ServiceBody:
+        """Requester: award a job by its published rule and nothing else."""
+        rule = self.document(job)
+        if to_address(rule.requester) != self._session.signer().address:
+            raise NotAuthorized(f"job 0x{job.hex()} is {rule.requester}'s to award")
+        worth = {to_address(row.provider): int(row.value) for row in rule.values}
+        offers = [o for o in self.all().offers if (o.job, o.kind) == ("0x" + job.hex(), rule.kind)]
+        plan = AwardPlan(
+            rule.attestor,
+            epochs=rule.epochs,
+            deadline_s=rule.deadline - self._now(),
+            reserve=int(rule.reserve),
+            minimum_bond=int(rule.minimum_bond),
+            bonus=int(rule.bonus),
+        )
+        values = {o.offer: worth.get(to_address(o.provider), 0) for o in offers}
+        return self.award(job, rule.kind, values, plan)
 
     def award(self, job: bytes, kind: str, values: Mapping[int, int], plan: AwardPlan) -> ServiceBody:
         """Award a job by second score; `values` says what the job is worth by each offer, 0 where not given.

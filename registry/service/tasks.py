@@ -172,6 +172,9 @@ class Tasks:
                     f"the payout file is of round {stated.round} of task {stated.task}, root {stated.root}"
                 )
             self._content.named([cid], f"payouts:{cid}")
+        elif function == "offer" and self._content.store.has(cid := raw_cid(args[0])):
+            # A job with a published rule: whoever offers must find it as long as there are offers.
+            self._content.named([cid], f"job:{cid}")
         elif function == "refund" and self._reads.task(args[0]).terms.deadline < self._clock():
             # Nothing can be challenged any more: no update is kept longer than it is needed.
             for given, _ in self._contributions.handed(args[0]):

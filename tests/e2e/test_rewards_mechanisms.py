@@ -19,10 +19,11 @@ from rewards_world import (  # after the path that finds it
 
 from registry.core.ids import keccak
 from registry.core.signing import KeySigner
-from registry.errors import Conflict, NotFound, VerificationFailed
+from registry.errors import Conflict, Malformed, NotAuthorized, NotFound, VerificationFailed
 from registry.sdk import Client
 from registry.sdk.owed import verify_owed
 from registry.sdk.services import AwardPlan
+from registry.wire_services import JobBody, WorthBody
 
 
 def played(people, task, losses):
@@ -128,11 +129,25 @@ def test_all_other_payees_are_offered_awarded_attested_and_paid(live):
     offer = clients["aggregator"].services.offer(job, "aggregation", 40)
     plan_ = AwardPlan(str(attestor.address), reserve=10)
     earn("aggregator", sponsor.services.award(job, "aggregation", {offer.offer: 100}, plan_))
-    job = keccak(b"host the twin of cell 7")
+    rule = JobBody(
+        requester=sponsor.address,
+        kind="hosting",
+        wanted="host the twin of cell 7",
+        values=[WorthBody(provider=clients[name].address, value="90") for name in ("host", "rival")],
+        bonus="7",
+        attestor=attestor.address,
+        deadline=sponsor.account.show().chain_time + 3600,
+    )
+    with pytest.raises(Malformed, match="its requester publishes it"):
+        clients["rival"].services.publish(rule)
+    job = sponsor.services.publish(rule)
     first = clients["host"].services.offer(job, "hosting", 30)
     second = clients["rival"].services.offer(job, "hosting", 55)
-    bonus = AwardPlan(str(attestor.address), bonus=7)
-    earn("host", sponsor.services.award(job, "hosting", {first.offer: 90, second.offer: 90}, bonus))
+    assert clients["rival"].services.document(job) == rule
+    with pytest.raises(NotAuthorized, match="to award"):
+        clients["rival"].services.award_by_document(job)
+    earn("host", sponsor.services.award_by_document(job))
+    assert first.offer < second.offer
     job = keccak(b"20 units of rate in cell 7")
     posted = clients["operator"].services.offer(job, "connectivity", 3)
     earn("operator", sponsor.services.take(posted.offer, AwardPlan(str(attestor.address), units=20)))

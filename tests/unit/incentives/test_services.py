@@ -40,6 +40,26 @@ def test_no_price_lie_gains_in_a_second_score_auction(offers, lie, reserve):
     assert gain(offers[0]) >= 0
 
 
+@given(
+    rows=st.lists(st.tuples(MONEY, MONEY), min_size=2, max_size=5), reserve=st.integers(-3, 8), data=st.data()
+)
+def test_seeing_the_others_prices_first_is_no_advantage(rows, reserve, data):
+    """Bidders come in any order and see every price before theirs; the last word cannot beat the truth."""
+    costs = [cost for _, cost in rows]
+    seen = []
+    for k, (value, _) in enumerate(rows):
+        price = data.draw(MONEY, label=f"price that bidder {k} states after reading {seen}")
+        seen.append(Offer(f"e{k}", value, price))
+    last = len(rows) - 1
+
+    def gain(price):
+        own = Offer(f"e{last}", rows[last][0], price)
+        award = second_score([*seen[:-1], own], reserve_score=reserve)
+        return award.payment - costs[last] if award.winner == own.bidder else 0
+
+    assert max(gain(price) for price in range(17)) == max(0, gain(costs[last]))
+
+
 @given(offers=offers(), reserve=st.integers(-3, 8))
 def test_the_buyer_keeps_at_least_its_reserve_score(offers, reserve):
     award = second_score(offers, reserve_score=reserve)

@@ -126,8 +126,11 @@ def average_(
 ) -> None:
     """Aggregator: average the opened updates that the settlement will count."""
     from incentives.averaging import average_bytes, average_digest
+    from registry.errors import NotFound
 
     mean = client().tasks.averaged(task, round)
+    if mean is None:
+        raise NotFound(f"no update of round {round} of task {task} counts", hint="validators measure first")
     out.write_bytes(average_bytes(mean))
     digest = "0x" + average_digest(mean).hex()
     show({"sha256": digest, "values": len(mean)}, [f"{len(mean)} values in {out}, sha-256 {digest}"])

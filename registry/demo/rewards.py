@@ -60,6 +60,9 @@ def run_rewards(
         channel_model = source.channel_model
     console.print("admitting a sponsor's aggregator, three validators and the devices")
     people, cohort = _admit(sponsor, client_as, cohort_of(cell, tracks, schedule.uplink), options.seed)
+    for reader in (people.aggregator, *people.validators):
+        # To these keys the devices encrypt their updates.
+        reader.members.make_key()
     try:
         costs = costs_of(cohort, schedule.uplink)
         hiring = MECHANISMS[mechanism](costs)
@@ -128,7 +131,8 @@ def _open(people: People, job: Job) -> TaskBody:
         near_bits=4,
         norm_limit_ppm=10 * MICRO,
     )
-    acting_s = 1 if isinstance(terms, PostedRate) else 6 + seats
+    # A posted rate needs nobody's act; but the opening itself may take its time on a busy machine.
+    acting_s = 4 if isinstance(terms, PostedRate) else 10 + 2 * seats
     return people.sponsor.tasks.create(
         TaskPlan(
             parameters=parameters,

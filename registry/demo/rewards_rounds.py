@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from rich.console import Console
 
+from incentives.averaging import average_digest
 from incentives.stackelberg import pay, theta_ppm
 from registry.demo.economy import MOST_STEPS, Costs, Hiring, PostedRate, to_wei_up
 from registry.demo.federated import (
@@ -19,7 +20,6 @@ from registry.demo.federated import (
     Round,
     Schedule,
     Training,
-    average,
     plain_slope,
     run_round,
     train_locally,
@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from registry import Client
 
 MICRO = 1_000_000
+# How often a device that adds noise tries a number of steps before it believes in it.
+NOISY_DRAWS = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,9 +95,9 @@ def train(people: People, job: Job, task: TaskBody, seed: int, console: Console)
         people.aggregator.tasks.begin(task.task, number, evaluation_of(job.cohort))
         slope = plain_slope if job.privacy is None else noisy_slope(job.privacy)
         _, done, arrived = run_round(twin, cohort, job.schedule, rng, slope, number=number + 1)
-        counted = _settled(people, task.task, number, Sent(twin, evaluation_of(job.cohort), tuple(arrived)))
-        if counted:
-            mean = average([u for _, u in counted], [len(d.samples) for d, _ in counted])
+        sent = Sent(twin, evaluation_of(job.cohort), tuple(arrived))
+        counted, mean = _settled(people, task.task, number, sent)
+        if mean is not None:
             twin = Twin(twin.sizes, twin.theta + mean)
         for device, update in counted:
             before = given[device.name].rounds if device.name in given else 0
@@ -120,7 +122,7 @@ def willing(job: Job, twin: Twin, rng: np.random.Generator) -> Cohort:
         return job.cohort
     costs = {own.device: own for own in job.costs}
     best = [
-        (device, _best_steps(device, costs[device.name], terms.rate, twin, job.schedule, rng))
+        (device, _best_steps(device, costs[device.name], terms.rate, twin, job, rng))
         for device in job.cohort.devices
     ]
     return Cohort(
@@ -129,12 +131,17 @@ def willing(job: Job, twin: Twin, rng: np.random.Generator) -> Cohort:
 
 
 def _best_steps(
-    device: Device, costs: Costs, rate: int, twin: Twin, schedule: Schedule, rng: np.random.Generator
+    device: Device, costs: Costs, rate: int, twin: Twin, job: Job, rng: np.random.Generator
 ) -> int:
+    slope = plain_slope if job.privacy is None else noisy_slope(job.privacy)
+    draws = 1 if job.privacy is None else NOISY_DRAWS
+
     def gain(steps: int) -> float:
-        update = train_locally(twin, replace(device, local_steps=steps), schedule, plain_slope, rng)
-        before, after = losses(twin, update, device)
-        return pay(rate, theta_ppm(loss_before=before, loss_after=after)) - to_wei_up(costs.of(steps))
+        planned = replace(device, local_steps=steps)
+        updates = [train_locally(twin, planned, job.schedule, slope, rng) for _ in range(draws)]
+        measured = [losses(twin, update, device) for update in updates]
+        paid = [pay(rate, theta_ppm(loss_before=before, loss_after=after)) for before, after in measured]
+        return sum(paid) / draws - to_wei_up(costs.of(steps))
 
     best = max(range(1, MOST_STEPS + 1), key=gain)
     return best if gain(best) > 0 else 0
@@ -164,28 +171,35 @@ class Sent:
     updates: tuple[tuple[Device, Floats], ...]
 
 
-def _settled(people: People, task: int, number: int, sent: Sent) -> list[tuple[Device, Floats]]:
-    """Contribute, countersign, measure, settle; answers the updates that counted."""
+Counted = list[tuple[Device, Floats]]
+
+
+def _settled(people: People, task: int, number: int, sent: Sent) -> tuple[Counted, Floats | None]:
+    """Contribute, hand over encrypted, countersign, measure, settle; answers what counted and its average."""
     by_name = {device.name: (device, update) for device, update in sent.updates}
     for name, (device, update) in by_name.items():
-        digest = bytes.fromhex(update_digest(update)[2:])
-        people.devices[name].tasks.contribute(task, number, digest, samples=len(device.samples))
+        tasks, digest = people.devices[name].tasks, bytes.fromhex(update_digest(update)[2:])
+        tasks.contribute(task, number, digest, samples=len(device.samples))
+        tasks.hand_over(task, number, update.astype("<f4").tobytes())
     entries = people.aggregator.tasks.countersign(task, number)
 
     def judge(validator: "Client") -> None:
         for entry in entries:
-            device, update = by_name[entry.contribution.device]
+            opened = np.frombuffer(validator.tasks.open_update(entry), dtype="<f4")
             validator.tasks.measure(
                 entry,
                 evaluation=sent.evaluation,
-                losses=losses(sent.twin, update, device),
-                update=update.astype(np.float32),
+                losses=losses(sent.twin, opened, by_name[entry.contribution.device][0]),
+                update=opened,
             )
 
     people.everywhere(judge, people.validators)
-    people.aggregator.tasks.settle(task, number)
+    mean = people.aggregator.tasks.averaged(task, number)
+    stated = None if mean is None else average_digest(mean)
+    people.aggregator.tasks.settle(task, number, average=stated)
     (payouts,) = people.sponsor.tasks.payouts(task, number)
-    return [by_name[s.device] for s in payouts.screened if s.excluded is None]
+    counted = [by_name[s.device] for s in payouts.screened if s.excluded is None]
+    return counted, None if mean is None else mean.astype(np.float64)
 
 
 def wait_past(moment: int) -> None:

@@ -44,6 +44,10 @@ class Members:
         """Register one's X25519 public key for private models."""
         return self._session.transact("/v1/members", "Consortium", "registerKey", [x25519])
 
+    def make_key(self) -> str:
+        """Make an X25519 key, keep its secret in HOME/keys, register it; answers the transaction's hash."""
+        return self.register_key(self._session.new_x25519())
+
     def cells(self) -> list[CellBody]:
         """Every cell."""
         return [parse_body(CellBody, item) for item in self._session.http.items("/v1/cells")]

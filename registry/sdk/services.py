@@ -1,5 +1,6 @@
 """Services of aggregators, hosts, gateways and operators: offer, award, attest, pay."""
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +20,7 @@ class AwardPlan:
     """What a requester awards by: who attests, for how many epochs, until when; money in wei.
 
     `units` are rate units of a connectivity job. `reserve` is the least score (value - price) taken.
+    `deadline` is a moment in chain time; without it, `deadline_s` counts from the award.
     """
 
     attestor: str
@@ -28,10 +30,11 @@ class AwardPlan:
     reserve: int = 0
     minimum_bond: int = 0
     bonus: int = 0
+    deadline: int | None = None
 
     def values(self, now: int) -> tuple[object, ...]:
         """The struct for the contract."""
-        deadline = now + self.deadline_s
+        deadline = now + self.deadline_s if self.deadline is None else self.deadline
         return (
             to_address(self.attestor),
             self.epochs,
@@ -99,7 +102,7 @@ class Services:
         plan = AwardPlan(
             rule.attestor,
             epochs=rule.epochs,
-            deadline_s=rule.deadline - self._now(),
+            deadline=rule.deadline,
             reserve=int(rule.reserve),
             minimum_bond=int(rule.minimum_bond),
             bonus=int(rule.bonus),
@@ -150,7 +153,7 @@ class Services:
         return found[-1]
 
     def _now(self) -> int:
-        return self._session.account().chain_time
+        return max(int(time.time()), self._session.account().chain_time)
 
     def _act(self, service: int, path: str, function: str, args: list[Any]) -> str:
         return self._session.transact(f"/v1/services/{service}/{path}", "RewardPool", function, args)

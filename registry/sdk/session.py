@@ -11,7 +11,7 @@ from registry.core.signing import Signer
 from registry.core.transaction import Transaction, sign_transaction
 from registry.core.version import Domain
 from registry.errors import Unauthenticated
-from registry.keystore import x25519_secrets
+from registry.keystore import new_x25519, next_x25519, x25519_secrets
 from registry.sdk.http import Http
 from registry.sdk.settings import ClientSettings
 from registry.wire import VersionAnswer, parse_body
@@ -66,6 +66,10 @@ class Session:
     def x25519_secrets(self) -> list[bytes]:
         """The secrets in this home that open what was wrapped to one's own address."""
         return x25519_secrets(self._settings.keys, self.signer().address)
+
+    def new_x25519(self) -> bytes:
+        """A new X25519 key of one's own; its secret is kept in this home beside the earlier ones."""
+        return new_x25519(next_x25519(self._settings.keys, self.signer().address))
 
     def account(self, address: Address | None = None) -> AccountBody:
         """One account, one's own by default."""

@@ -1,5 +1,6 @@
 """Tasks for sponsors, devices and whoever challenges; the rounds' own work is in tasks_rounds.py."""
 
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -70,10 +71,10 @@ class Tasks(UpdateWork):
 
     def create(self, plan: TaskPlan) -> TaskBody:
         """Open a task and fund its largest payout; answers it with its number."""
-        now = self._session.account().chain_time
-        terms = plan.terms(now)
         self._upload(plan.parameters.encode())
         model = self._model_id(plan.parameters.model)
+        # Last, because the times of a short task count from here; an idle chain's newest block may be old.
+        terms = plan.terms(max(int(time.time()), self._session.account().chain_time))
         costs = [cost for row in plan.costs for cost in row]
         args = [model, terms.values, list(plan.rewards), costs]
         escrow = terms.escrow if plan.escrow is None else plan.escrow

@@ -101,8 +101,8 @@ class UpdateWork(RoundWork):
                 signed.append(self._sign(contribution_of(entry.contribution)))
         return signed
 
-    def averaged(self, task: int, round: int) -> NDArray[np.float32]:
-        """Aggregator: the average of the updates that the settlement will count."""
+    def averaged(self, task: int, round: int) -> NDArray[np.float32] | None:
+        """Aggregator: the average of the updates that the settlement will count; None when none does."""
         file = parse_body(
             PayoutFile, self._session.http.get(f"/v1/tasks/{task}/settlement", {"round": round})
         )
@@ -114,7 +114,7 @@ class UpdateWork(RoundWork):
             for device in (given.device,)
             if device in counted
         }
-        return average(rows)
+        return average(rows) if rows else None
 
     # ------------------------------------------------------------------ challenges
 

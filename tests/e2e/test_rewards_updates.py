@@ -18,7 +18,6 @@ from registry.core.sealed_update import Handover, handover_digest
 from registry.core.signing import KeySigner
 from registry.core.version import Domain
 from registry.errors import Conflict, NotAuthorized, NotFound
-from registry.keystore import new_x25519, next_x25519
 from registry.storage.unixfs import import_file
 from registry.wire import parse_body
 from registry.wire_payouts import PayoutFile, payout_file
@@ -30,8 +29,7 @@ def begun(live, label, updates):
     """A task whose devices committed to these updates and handed them over; all readers have keys."""
     people = cast(live, label, devices=len(updates))
     for validator in people.validators:
-        path = next_x25519(live.home.root / "keys", validator.address)
-        validator.members.register_key(new_x25519(path))
+        validator.members.make_key()
     task = people.sponsor.tasks.create(plan(people))
     people.wait_past(task.reveals_until)
     people.sponsor.tasks.begin(task.task, 0, EVALUATION)

@@ -1,7 +1,9 @@
 """Which slots ended with eligible items pending, exact to the slot, as bitmaps of an epoch.
 
 An item is pending at the end of slot k when it was eligible in k or before and not sealed in k or before.
-Between two looks nothing is lost: what was eligible before and is so still, was pending in between.
+Between two looks nothing is lost: what was eligible before and is so still, was pending in between. An item
+that leaves without being sealed (cancelled, expired, no longer payable) is no wait: bytes that never had a
+price delayed nobody, and counting them would let anybody raise the taxes for nothing.
 """
 
 from collections.abc import Collection, Mapping
@@ -29,8 +31,9 @@ class Backlog:
         for version_id, item in list(self._waiting.items()):
             fee_class = eligible.get(version_id)
             goes_on = fee_class is not None and (fee_class is FeeClass.PRIORITY) == item.is_h
+            if version_id in sealed:
+                self._mark(item, sealed[version_id])
             if not goes_on or version_id in sealed:
-                self._mark(item, sealed.get(version_id, slot))
                 del self._waiting[version_id]
         for version_id, fee_class in eligible.items():
             if version_id not in self._waiting and version_id not in sealed:

@@ -90,11 +90,30 @@ class Reverted(Exception):  # a refusal by the contract's rules, not a fault of 
         self.data = data
 
 
-class ChainLink(Protocol):
-    """One chain, as this process sees it. Safe to use from several threads."""
+class ChainReads(Protocol):
+    """The part of a chain that a check needs: what is on it, and nothing that changes it."""
 
     @property
     def chain_id(self) -> int: ...
+
+    @property
+    def genesis_hash(self) -> bytes: ...
+
+    def head(self) -> Head: ...
+
+    def call(self, to: Address, data: bytes, sender: Address | None = None) -> bytes:
+        """Run a call on the newest state, at the pending block's time; Reverted carries the reason."""
+
+    def logs(self, first: int, last: int, addresses: Sequence[Address]) -> list[Log]:
+        """Every log of these contracts in blocks first to last, both included, in chain order."""
+
+    def code(self, address: Address) -> bytes: ...
+
+    def close(self) -> None: ...
+
+
+class ChainLink(ChainReads, Protocol):
+    """One chain, as this process sees it. Safe to use from several threads."""
 
     @property
     def confirmations(self) -> int:
@@ -104,19 +123,11 @@ class ChainLink(Protocol):
     def most_lag(self) -> int:
         """How many blocks apart two answers may be: 0 where one node answers them all."""
 
-    @property
-    def genesis_hash(self) -> bytes: ...
-
-    def head(self) -> Head: ...
-
     def block(self, number: int) -> Block:
         """The block of that number; NotFound beyond the head."""
 
     def pending_time(self) -> int:
         """The earliest time the next block can have: what a call sees as `block.timestamp`."""
-
-    def call(self, to: Address, data: bytes, sender: Address | None = None) -> bytes:
-        """Run a call on the newest state, at the pending block's time; Reverted carries the reason."""
 
     def send(self, raw: bytes) -> bytes:
         """Hand in a signed transaction and answer with its hash at once; mining happens on its own."""
@@ -127,9 +138,6 @@ class ChainLink(Protocol):
     def failure(self, tx_hash: bytes) -> bytes:
         """The revert data of a mined transaction that did not succeed (empty: out of gas and the like)."""
 
-    def logs(self, first: int, last: int, addresses: Sequence[Address]) -> list[Log]:
-        """Every log of these contracts in blocks first to last, both included, in chain order."""
-
     def nonce(self, address: Address) -> int:
         """The next nonce, with the transactions counted that wait to be mined."""
 
@@ -137,8 +145,6 @@ class ChainLink(Protocol):
         """How many transactions of the address are mined: a lower nonce can never be mined again."""
 
     def balance(self, address: Address) -> int: ...
-
-    def code(self, address: Address) -> bytes: ...
 
     def fee_policy(self) -> FeePolicy: ...
 
@@ -150,5 +156,3 @@ class ChainLink(Protocol):
 
     def wait_head(self, after_number: int, timeout_s: float) -> Head:
         """The newest head, as soon as its number is above `after_number` or the time is up."""
-
-    def close(self) -> None: ...

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
-from registry.chain.base import ChainLink
+from registry.chain.base import ChainReads
 from registry.core.ids import Address, hex32, keccak, parse_hex32, to_address
 from registry.errors import ChainUnavailable, Malformed, NotFound, VerificationFailed
 
@@ -93,7 +93,7 @@ def parse_contracts(document: object) -> Mapping[str, DeployedContract]:
     return MappingProxyType({_NAME_OF[key]: _contract(value, key) for key, value in document.items()})
 
 
-def verify_deployment(link: ChainLink, deployment: Deployment) -> None:
+def verify_deployment(link: ChainReads, deployment: Deployment) -> None:
     """Check chain id, genesis and the code at every address.
 
     Another chain is ChainUnavailable, because the right one is elsewhere; other code is VerificationFailed.

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from registry.cli.context import client
+from registry.cli.context import client, home, settings
 from registry.cli.output import short, show, table, time_of
-from registry.errors import VerificationFailed
+from registry.errors import Malformed, NotFound, VerificationFailed
 
 if TYPE_CHECKING:
+    from incentives.recount import Recount
     from registry.wire_fees import EpochBody
 
 
@@ -114,9 +115,14 @@ def epochs(
     show(found, _epoch_table(found))
 
 
-def recompute() -> None:
-    """Recompute every epoch from the chain's events alone and compare; exit 5 on a difference."""
-    found = client().fees.recompute()
+def recompute(
+    rpc: Annotated[
+        str | None, typer.Option(metavar="URL", help="a node to read; without it the chain of the settings")
+    ] = None,
+    gateway: Annotated[bool, typer.Option("--gateway", help="take a gateway's word for events")] = False,
+) -> None:
+    """Recompute every epoch from chain data alone and compare; exit 5 on a difference."""
+    found, rests_on, block = _recounted(rpc, is_told=gateway)
     differences = [asdict(difference) for difference in found.differences]
     last = found.epochs[-1].last if found.epochs else None
     document = {
@@ -124,13 +130,33 @@ def recompute() -> None:
         "last": last,
         "carry": str(found.ledger.carry),
         "pool": str(found.ledger.pool),
+        "rests_on": rests_on,
+        "block": block,
         "differences": differences,
     }
     rows = [[d.epoch, d.place, d.what, d.stated, d.recomputed] for d in found.differences]
     agrees = [f"{document['epochs']} epochs recomputed: every number is what the chain says"]
-    show(document, table(["epoch", "event", "what", "chain", "recomputed"], rows) if rows else agrees)
+    lines = table(["epoch", "event", "what", "chain", "recomputed"], rows) if rows else agrees
+    show(document, [*lines, f"this rests on {rests_on}"])
     if differences:
         raise typer.Exit(VerificationFailed.exit_code)
+
+
+def _recounted(rpc: str | None, *, is_told: bool) -> "tuple[Recount, str, int | None]":
+    """The recount, whose word it rests on, and the last block that was read where a chain was read."""
+    if is_told and rpc is not None:
+        raise Malformed("--rpc reads a chain and --gateway asks a gateway", hint="give one of the two")
+    if is_told:
+        asked = client()
+        return asked.fees.recompute(), f"the word of the gateway {asked.http.url} for every event", None
+    from registry.wiring.recounting import recount_chain
+
+    try:
+        counted = recount_chain(home(), settings(), rpc)
+    except NotFound as e:
+        hint = "give --rpc URL beside HOME's deployment.json, or --gateway to take the gateway's word"
+        raise NotFound(e.message, hint=hint) from e
+    return counted.recount, counted.rests_on, counted.block
 
 
 def _epoch_table(found: "Sequence[EpochBody]") -> list[str]:

@@ -42,7 +42,10 @@ class Fees:
         return parse_body(EpochDetail, self._session.http.get(f"/v1/fees/epochs/{number}"))
 
     def recompute(self) -> Recount:
-        """Every epoch once more from the chain's events alone; `differences` is empty when all agree."""
+        """Every epoch once more from the events this gateway tells; `differences` is empty when all agree.
+
+        It shows a gateway that contradicts itself or miscounts. `twinledger fees recompute` reads the chain.
+        """
         details = [self.epoch(epoch.first) for epoch in self.epochs()]
         number = details[-1].last + 1 if details else 0
         details.append(self.epoch(number))

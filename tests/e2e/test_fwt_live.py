@@ -191,21 +191,45 @@ def test_a_page_of_a_statement_goes_on_where_the_last_one_ended(story: Installat
     assert paged == whole and len(whole) > 6
 
 
-def test_recompute_agrees_and_a_changed_projection_exits_5(
+def test_recompute_reads_the_chain_and_believes_no_gateway(
     story: Installation, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    line = ["fees", "recompute", "--home", str(story.home.root), "--json"]
-    assert run(line) == 0
-    document = json.loads(capsys.readouterr().out)
-    assert document["differences"] == [] and document["epochs"] >= 3
+    at = ["--home", str(story.home.root), "--json"]
+    chain, gateway = ["fees", "recompute", *at], ["fees", "recompute", "--gateway", *at]
+    told = []
+    for line in (chain, gateway):
+        assert run(line) == 0
+        told.append(json.loads(capsys.readouterr().out))
+        assert told[-1]["differences"] == [] and told[-1]["epochs"] >= 3
+    assert told[0]["rests_on"].startswith("the blocks in") and told[0]["block"] > 0
+    assert told[1]["rests_on"].startswith("the word of the gateway") and told[1]["block"] is None
     change = text("UPDATE events SET args = replace(args, :old, :new) WHERE name = 'EpochClosed'")
     plain, changed = '"tauL":', '"tauL": 1'
     engine = story.gateway.databases.index
     with writing(engine) as connection:
         connection.execute(change, {"old": plain, "new": changed})
-    assert run(line) == 5
-    assert json.loads(capsys.readouterr().out)["differences"]
-    with writing(engine) as connection:
-        connection.execute(change, {"old": changed, "new": plain})
-    assert run(line) == 0
+    try:
+        assert run(gateway) == 5
+        assert json.loads(capsys.readouterr().out)["differences"]
+        assert run(chain) == 0
+        assert json.loads(capsys.readouterr().out) == told[0]
+    finally:
+        with writing(engine) as connection:
+            connection.execute(change, {"old": changed, "new": plain})
+
+
+def test_recompute_refuses_another_chain_than_the_deployments(
+    story: Installation, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    document = json.loads(story.home.deployment.read_text())
+    held = document["contracts"]["twin_registry"]
+    (tmp_path / "chain").symlink_to(story.home.chain)
+    other = {**document["contracts"], "twin_registry": {**held, "code_hash": "0x" + "2" * 64}}
+    for change, code in (({"genesis_hash": "0x" + "1" * 64}, 6), ({"contracts": other}, 5)):
+        (tmp_path / "deployment.json").write_text(json.dumps({**document, **change}))
+        assert run(["fees", "recompute", "--home", str(tmp_path), "--json"]) == code
+    (tmp_path / "chain").unlink()
+    assert run(["fees", "recompute", "--home", str(tmp_path), "--json"]) == 3
+    assert "--gateway" in capsys.readouterr().err
+    assert run(["fees", "recompute", "--rpc", "http://127.0.0.1:9", "--gateway", "--json"]) == 4
     capsys.readouterr()

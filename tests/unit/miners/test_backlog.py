@@ -58,11 +58,25 @@ def test_an_item_sealed_long_before_the_look_counts_to_its_seal_only():
     assert backlog.bitmaps(0, 8) == (0, 0b110)
 
 
-def test_a_change_of_class_ends_one_wait_and_begins_another():
+def test_a_change_of_class_is_another_item_and_only_its_own_wait_counts():
     backlog = Backlog()
     backlog.see(0, {vid(1): L}, {})
     backlog.see(2, {vid(1): H}, {})
-    assert backlog.bitmaps(0, 4) == (0b1100, 0b1111)
+    assert backlog.bitmaps(0, 4) == (0b1100, 0b1100)
+
+
+@given(history=histories(), taken_back=st.integers(1, SLOTS))
+def test_what_is_taken_back_before_the_post_never_waited(history, taken_back):
+    """Cancelled, expired or unpayable in some slot: the bitmaps are those without it."""
+    phantom, backlog, without = vid(99), Backlog(), Backlog()
+    for slot in range(SLOTS + 1):
+        sealed = {vid(n): end for n, (_c, _b, end) in enumerate(history) if end is not None and end < slot}
+        eligible = {vid(n): c for n, (c, begin, _e) in enumerate(history) if begin <= slot} | {phantom: H}
+        eligible = {v: c for v, c in eligible.items() if v not in sealed}
+        real = {v: c for v, c in eligible.items() if v != phantom}
+        backlog.see(slot, eligible if slot < taken_back else real, sealed)
+        without.see(slot, real, sealed)
+    assert backlog.bitmaps(0, SLOTS) == without.bitmaps(0, SLOTS)
 
 
 def test_closed_epochs_are_forgotten_and_waiting_goes_on():

@@ -8,6 +8,8 @@ import sqlite3
 from collections.abc import Sequence
 from pathlib import Path
 
+from eth_typing import Address as Canonical
+
 from registry.chain.base import Head, Log, Reverted
 from registry.chain.kv import HashedCache
 from registry.chain.views import View, revert_data
@@ -51,7 +53,7 @@ class EmbeddedReader:
     def code(self, address: Address) -> bytes:
         """The contract's code; empty for an ordinary account."""
         state = self._view.state_after(self._header, self._header.timestamp + 1)
-        return bytes(state.get_code(address_bytes(address)))
+        return bytes(state.get_code(Canonical(address_bytes(address))))
 
     def close(self) -> None:
         """Close the file."""

@@ -7,6 +7,7 @@ depends on who keeps the chain, so the answer names it.
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import Any
 
 from incentives.backlog import DelayCosts
 from incentives.ledger import Rules
@@ -97,7 +98,7 @@ def _states(link: ChainReads, deployment: Deployment, recount: Recount) -> Itera
         return
     ledger = recount.ledger
     menu = ledger.menu
-    held = {
+    held: dict[str, tuple[Any, Any]] = {
         "open epoch": (_read(link, deployment, "openEpoch")[0][0], ledger.epoch),
         "pool": (_read(link, deployment, "pool")[0], ledger.pool),
         "carry": (_read(link, deployment, "carry")[0], ledger.carry),
@@ -120,5 +121,5 @@ def _accounts(recount: Recount) -> list[Address]:
     return [to_address(name) for name in recount.ledger.balances if name.startswith("0x")]
 
 
-def _read(link: ChainReads, deployment: Deployment, function: str, *args: object) -> tuple[object, ...]:
+def _read(link: ChainReads, deployment: Deployment, function: str, *args: object) -> tuple[Any, ...]:
     return read(link, _REGISTRY, deployment.address(_REGISTRY), function, args)

@@ -13,8 +13,9 @@ import numpy as np
 from incentives.backlog import DelayCosts, Pending
 from incentives.fwt import Choice, Game, Rates, Waits, optimal_taxes, optimum, utility
 from incentives.ledger import Ledger, Rules
+from incentives.queueing import FixedBlocks
 from incentives.roots import best_point
-from miners.simulate import EPOCH_SLOTS, ITEM_BYTES, Traffic
+from miners.simulate import EPOCH_SLOTS, ITEM_BYTES, WEI, Traffic, observe
 
 Lie = Literal["always pending", "never pending"]
 
@@ -84,17 +85,91 @@ def sybil_refund(accounts: int, members: int) -> float:
     return returned / (10**6 * 10**9)
 
 
+def price_taking_gap(game: Game, kind: Choice, choice: Choice) -> float:
+    """How much more the best live deviation brings than a price taker would expect of it, relative.
+
+    A price taker expects taxes, waits and rebate to stay as they are, and then the honest choice is best. So
+    no live gain can pass this gap: it is what the user moves by being of some size.
+    """
+    best = optimum(game)
+    honest_rate = best.high if kind == "H" else best.low
+    honest = _live_utility(game, best, kind, kind, honest_rate)
+    found, rate = best_point(
+        lambda rate: _live_utility(game, best, kind, choice, rate), 0.0, _most(game, best, honest_rate)
+    )
+    expected = honest + _spent(game, best, kind, choice, rate) - _spent(game, best, kind, kind, honest_rate)
+    return (found - expected) / abs(honest)
+
+
+def _spent(game: Game, best: Rates, kind: Choice, choice: Choice, rate: float) -> float:
+    """Gross utility less what waiting, storage and tax cost at the prices and waits of the optimum."""
+    users, taxes = (game.high if kind == "H" else game.low), optimal_taxes(game, best)
+    waits = Waits.at(game.queue, *best.totals(game))
+    dear = max(taxes.taking_high, taxes.taking_low)
+    wait, tax = (waits.high, dear) if choice == "H" else (waits.low, taxes.taking_low)
+    gross = users.scale * float(np.log1p(rate / game.kappa))
+    return gross - rate * (users.delay_cost * wait + game.storage + tax)
+
+
 def with_phantoms(traffic: Traffic, capacity: int) -> Traffic:
     """The same blocks with a payable class-L item in the pool that its owner always cancels in time.
 
-    Selection counts what stays behind a full block only, so the phantom shows exactly where the block is
-    full and nothing real was left.
+    A miner counts what was sealed later or still waits when it posts. So the phantom shows in the slots
+    before the post through which it could wait untouched: the run of full blocks at the end of each epoch.
     """
-    full = [high + low == capacity for high, low in zip(traffic.served_high, traffic.served_low, strict=True)]
-    left = [low + (1 if is_full else 0) for low, is_full in zip(traffic.left_low, full, strict=True)]
+    left = list(traffic.left_low)
+    for end in range(EPOCH_SLOTS, len(left) + 1, EPOCH_SLOTS):
+        k = end - 1
+        while k >= end - EPOCH_SLOTS and traffic.served_high[k] + traffic.served_low[k] == capacity:
+            left[k] += 1
+            k -= 1
     return Traffic(
         traffic.served_high, traffic.served_low, traffic.left_high, left, traffic.wait_high, traffic.wait_low
     )
+
+
+def net_payments(
+    game: Game, traffic: Traffic, posts: Sequence[Traffic], rules: Rules, *, parts: int = 1
+) -> tuple[int, int]:
+    """What one H and one L user paid in all, rebates taken off, when the miners post these views.
+
+    Users of a class take turns in its served items; u0 and the first L user are the ones looked at, and their
+    items are sealed in `parts` equal parts.
+    """
+    names = [f"u{k}" for k in range(game.high.count + game.low.count)]
+    watched = (names[0], names[game.high.count])
+    ledger = Ledger(rules, prices={f"m{k}": 1 for k in range(len(posts))}, accounts=names)
+    for name in names:
+        ledger.deposit(name, 10**24)
+    turns = [0, 0]
+    for start in range(0, len(traffic.served_high) - EPOCH_SLOTS + 1, EPOCH_SLOTS):
+        span = range(start, start + EPOCH_SLOTS)
+        for slot, k in enumerate(span):
+            for place, count in enumerate((traffic.served_high[k], traffic.served_low[k])):
+                first, among = (0, game.high.count) if place == 0 else (game.high.count, game.low.count)
+                for _ in range(count):
+                    name = names[first + turns[place] % among]
+                    turns[place] += 1
+                    for _ in range(parts if name in watched else 1):
+                        size = ITEM_BYTES // (parts if name in watched else 1)
+                        ledger.include(name, size, high=place == 0, slot=slot, sealer="m0")
+        for miner, view in enumerate(posts):
+            ledger.post(f"m{miner}", [_bits(view, k) for k in span])
+        ledger.pay_rebates(len(names))
+        ledger.close()
+    ledger.pay_rebates(len(names))
+    high, low = (10**24 - ledger.balances[name] for name in watched)
+    return high, low
+
+
+def always_pending(traffic: Traffic) -> Traffic:
+    """A view in which something of both classes waits after every slot."""
+    ones = [1] * len(traffic.served_high)
+    return Traffic(traffic.served_high, traffic.served_low, ones, ones, traffic.wait_high, traffic.wait_low)
+
+
+def _bits(traffic: Traffic, k: int) -> Pending:
+    return Pending(traffic.left_high[k] > 0, traffic.left_high[k] + traffic.left_low[k] > 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,3 +207,52 @@ def posted_taxes(traffic: Traffic, panel: Panel, rules: Rules) -> list[tuple[int
 def largest_shift(one: Sequence[tuple[int, int]], two: Sequence[tuple[int, int]]) -> int:
     """The largest difference in wei per byte between two histories of taxes."""
     return max(abs(a - b) for x, y in zip(one, two, strict=True) for a, b in zip(x, y, strict=True))
+
+
+@dataclass(frozen=True, slots=True)
+class Gain:
+    """What one deviation brings an H and an L user, relative to their honest utility."""
+
+    deviation: str
+    high: float
+    low: float
+
+
+def ledger_gains(game: Game, queue: FixedBlocks, blocks: int, rng: np.random.Generator) -> list[Gain]:
+    """The best that a user of the live market gains by each deviation, and the gap that bounds them, last.
+
+    Rates and classes are searched in the steady state, where the expected tax is known exactly; what changes
+    posts or items is played through the ledger, block by block, against the same blocks played honestly.
+    """
+    best, taxes = optimum(game), optimal_taxes(game, optimum(game))
+    traffic = observe(queue, best.totals(game), blocks, rng)
+    per_byte = WEI / ITEM_BYTES
+    delay = DelayCosts(
+        round(game.high.delay_cost * queue.interval * per_byte),
+        round(game.low.delay_cost * queue.interval * per_byte),
+        2 * EPOCH_SLOTS,
+    )
+    tau0 = (round(taxes.taking_high * per_byte), round(taxes.taking_low * per_byte))
+    rules = Rules(delay, eps=1, eta=6, tau0=tau0)
+    honest = net_payments(game, traffic, [traffic] * 5, rules)
+    played = {
+        "items split in two": net_payments(game, traffic, [traffic] * 5, rules, parts=2),
+        "2 of 5 miners post 'always pending'": net_payments(
+            game, traffic, [always_pending(traffic)] * 2 + [traffic] * 3, rules
+        ),
+        "a submission always cancelled in time": net_payments(
+            game, traffic, [with_phantoms(traffic, queue.capacity)] * 5, rules
+        ),
+    }
+    span = len(traffic.served_high) * queue.interval * WEI
+    utility_high = _live_utility(game, best, "H", "H", best.high) * span
+    utility_low = _live_utility(game, best, "L", "L", best.low) * span
+    return [
+        Gain("another rate", live_gain(game, "H", "H"), live_gain(game, "L", "L")),
+        Gain("the other class, at any rate", live_gain(game, "H", "L"), live_gain(game, "L", "H")),
+        *(
+            Gain(name, (honest[0] - high) / utility_high, (honest[1] - low) / utility_low)
+            for name, (high, low) in played.items()
+        ),
+        Gain("**price-taking gap**", price_taking_gap(game, "H", "H"), price_taking_gap(game, "L", "L")),
+    ]

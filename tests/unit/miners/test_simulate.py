@@ -15,6 +15,7 @@ from miners.deviations import (
     Panel,
     game_gain,
     largest_shift,
+    ledger_gains,
     live_gain,
     posted_taxes,
     sybil_refund,
@@ -111,7 +112,16 @@ def test_an_always_cancelled_submission_raises_the_measured_tax_somewhat():
     game = market(FIXED)
     traffic = observe(FIXED, optimum(game).totals(game), 40_000, np.random.default_rng(4))
     plain, haunted = (measure(t, game, 5.0) for t in (traffic, with_phantoms(traffic, 20)))
-    assert 1 < haunted.low / plain.low < 1.3
+    assert 1 < haunted.low / plain.low < 1.05
+
+
+def test_no_deviation_of_the_live_ledger_passes_the_price_taking_gap():
+    *gains, gap = ledger_gains(market(FIXED), FIXED, 64 * 12, np.random.default_rng(6))
+    assert 0 < gap.high < 0.01 and 0 < gap.low < 0.01
+    assert all(gain.high <= gap.high and gain.low <= gap.low for gain in gains)
+    assert max(gains[0].high, gains[0].low) > 0
+    exact = [gain for gain in gains if "split" in gain.deviation or "miners" in gain.deviation]
+    assert len(exact) == 2 and all(gain.high == gain.low == 0 for gain in exact)
 
 
 def test_the_study_runs_and_fills_every_table(tmp_path):

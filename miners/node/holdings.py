@@ -2,21 +2,23 @@
 
 import logging
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 
 from miners.node.source import Source
-from registry.core.cid import manifest_cid, weights_cid
+from registry.core.cid import Cid, manifest_cid, weights_cid
 from registry.core.ids import VersionId, hex32
 from registry.core.manifest import parse_manifest
 from registry.core.signing import recover
 from registry.core.version import Domain, Version, submission_digest
 from registry.errors import RegistryError, Unauthenticated, VerificationFailed
 from registry.pool import Entry
-from registry.storage.base import ContentStore
+from registry.storage.base import ContentStore, Pin
 
 _log = logging.getLogger("miners")
 _PARALLEL = 4
+_BATCH = 100
+_SMALL = 1 << 20
 
 
 class Holdings:
@@ -30,6 +32,7 @@ class Holdings:
         self._fetching: dict[VersionId, Future[None]] = {}
         self._fetched: deque[tuple[VersionId, bytes]] = deque()
         self._held: dict[VersionId, bytes] = {}
+        self._failed: set[VersionId] = set()
 
     def is_held(self, entry: Entry) -> bool:
         """Whether all bytes are here, checked, and so is the signature under these terms."""
@@ -43,9 +46,24 @@ class Holdings:
         while self._fetched:
             version_id, signature = self._fetched.popleft()
             self._held[version_id] = signature
+        new = [e for e in entries if not self.is_held(e) and e.version_id not in self._fetching]
+        for batch in self._batches(new):
+            done = self._pool.submit(self._fetch, batch)
+            self._fetching.update((entry.version_id, done) for entry in batch)
+
+    def _batches(self, entries: Sequence[Entry]) -> Iterator[list[Entry]]:
+        """Small items by the hundred; what is large or failed before goes alone, to hold up nobody."""
+        batch: list[Entry] = []
         for entry in entries:
-            if not self.is_held(entry) and entry.version_id not in self._fetching:
-                self._fetching[entry.version_id] = self._pool.submit(self._fetch, entry)
+            if entry.submission.version.size > _SMALL or entry.version_id in self._failed:
+                yield [entry]
+                continue
+            batch.append(entry)
+            if len(batch) == _BATCH:
+                yield batch
+                batch = []
+        if batch:
+            yield batch
 
     def settle(self, timeout_s: float) -> None:
         """Wait until what is being fetched is here or given up."""
@@ -54,32 +72,64 @@ class Holdings:
     def forget(self, keep: set[VersionId]) -> None:
         """What is no longer pending need not be remembered here; its pin stays."""
         self._held = {version_id: known for version_id, known in self._held.items() if version_id in keep}
+        self._failed &= keep
 
     def close(self) -> None:
         """Stop fetching."""
         self._pool.shutdown(wait=True, cancel_futures=True)
 
-    def _fetch(self, entry: Entry) -> None:
+    def _fetch(self, batch: Sequence[Entry]) -> None:
+        signed = [entry for entry in batch if self._is_signed(entry)]
         try:
-            # A gateway may be wrong or lie: what the contract would refuse must not count as waiting.
+            self._take(signed)
+        except RegistryError as e:
+            self._failed.update(entry.version_id for entry in batch)
+            if len(batch) > 1:
+                _log.debug("%d items are fetched one by one: %s", len(batch), e)
+                return
+            _log.warning("%s is not pinned yet: %s", hex32(batch[0].version_id), e)
+        else:
+            self._fetched.extend((entry.version_id, entry.signature) for entry in signed)
+
+    def _is_signed(self, entry: Entry) -> bool:
+        # A gateway may be wrong or lie: what the contract would refuse must not count as waiting.
+        try:
             signer = recover(submission_digest(self._domain, entry.submission), entry.signature)
             if signer != entry.submission.version.submitter:
                 raise Unauthenticated(f"it is signed by {signer}")
-            self._take(entry.submission.version, entry.version_id)
         except RegistryError as e:
+            self._failed.add(entry.version_id)
             _log.warning("%s is not pinned yet: %s", hex32(entry.version_id), e)
-        else:
-            self._fetched.append((entry.version_id, entry.signature))
+            return False
+        return True
 
-    def _take(self, version: Version, version_id: VersionId) -> None:
-        cids = (manifest_cid(version.manifest), weights_cid(version.weights_root))
-        for cid in cids:
-            if not self._store.has(cid):
-                self._store.put_car(self._source.car(cid))
-        manifest = parse_manifest(self._store.block(cids[0]))
-        held = self._store.stat(cids[1]).size + len(manifest.bytes)
+    def _take(self, entries: Sequence[Entry]) -> None:
+        """Fetch what is missing of these, check it, and pin it, each with one write."""
+        cids = dict.fromkeys(cid for entry in entries for cid in _cids(entry.submission.version))
+        missing = [cid for cid in cids if not self._store.has(cid)]
+        if missing:
+            self._store.put_car(self._source.car(missing))
+        sizes: dict[Cid, int] = {}
+        for entry in entries:
+            self._check(entry, sizes)
+        self._store.pin_each(
+            Pin(cid, f"version:{hex32(entry.version_id)}")
+            for entry in entries
+            for cid in _cids(entry.submission.version)
+        )
+
+    def _check(self, entry: Entry, sizes: dict[Cid, int]) -> None:
+        version = entry.submission.version
+        manifest_at, weights_at = _cids(version)
+        if weights_at not in sizes:
+            sizes[weights_at] = self._store.stat(weights_at).size
+        manifest = parse_manifest(self._store.block(manifest_at))
+        held = sizes[weights_at] + len(manifest.bytes)
         if held != version.size or manifest.size != version.size:
             raise VerificationFailed(
-                f"{hex32(version_id)} holds {held} bytes, its submission says {version.size}"
+                f"{hex32(entry.version_id)} holds {held} bytes, its submission says {version.size}"
             )
-        self._store.pin_all(cids, f"version:{hex32(version_id)}")
+
+
+def _cids(version: Version) -> tuple[Cid, Cid]:
+    return manifest_cid(version.manifest), weights_cid(version.weights_root)

@@ -122,10 +122,12 @@ class MinerNode:
             # Another chain: what was sealed may have to be sealed again.
             self._sealed.clear()
             self._parents.clear()
+            self._source.restart()
         for sealed in found:
             self._sealed[sealed.version_id] = sealed.slot
             self._parents.add(sealed.version_id)
             self._shares.serve((sealed.fee_class, sealed.namespace_id), sealed.size)
+        self._source.forget([sealed.version_id for sealed in found])
         known = {entry.version_id for entry in pending}
         self._sealed = {v: slot for v, slot in self._sealed.items() if v in known or self._backlog.waits(v)}
         self._aside = {v: slot for v, slot in self._aside.items() if v in known}

@@ -8,52 +8,91 @@ import http.client
 import json
 import secrets
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from urllib.parse import urlencode, urlsplit
 
 from registry.core.access import authorize, body_digest
 from registry.core.cid import Cid
+from registry.core.ids import VersionId
 from registry.core.signing import Signer
 from registry.core.version import Domain
 from registry.errors import NotFound, RegistryError, Unavailable
 from registry.pool import Entry
 from registry.wire import SubmissionStatus, parse_body, signature_of, submission_of
 
-_PAGE = 500
+_PAGE = 200
+_ANEW_S = 15.0
+_SETTLED = 50_000
 _PIECE = 1 << 18
 _ANSWER_S = 30.0
 
 
 class HttpSource:
-    """One gateway, asked with the miner's signature."""
+    """One gateway, asked with the miner's signature; of its queue a copy is kept, read forward.
 
-    def __init__(self, url: str, signer: Signer, domain: Domain, *, pin_timeout_s: float = 60.0) -> None:
+    A page is asked for again until it was full and others follow it. Now and then all is read anew: what
+    the gateway itself ended is seen then, and until then the contract would refuse it.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        signer: Signer,
+        domain: Domain,
+        *,
+        pin_timeout_s: float = 60.0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self.url = url.rstrip("/")
         self._parts = urlsplit(self.url)
         self._signer = signer
         self._domain = domain
         self._pin_timeout_s = pin_timeout_s
         self._patience_s = min(pin_timeout_s, _ANSWER_S)
+        self._clock = clock
+        self._copy: dict[VersionId, Entry] = {}
+        self._cursor = "0"
+        self._read_since = clock()
+        self._settled: dict[VersionId, None] = {}
 
     def pending(self, limit: int) -> Sequence[Entry]:
         """Pending submissions in order of arrival, at most `limit`."""
-        found: list[Entry] = []
-        cursor: str | None = "0"
-        while cursor is not None and len(found) < limit:
-            query = urlencode({"state": "pending", "cursor": cursor, "limit": min(_PAGE, limit - len(found))})
-            items, cursor = self._page(f"/v1/submissions?{query}")
-            found += [entry for item in items if (entry := _entry(item)) is not None]
-        return found
+        if self._clock() - self._read_since > _ANEW_S:
+            self._copy, self._cursor, self._read_since = {}, "0", self._clock()
+        while len(self._copy) < limit:
+            query = urlencode({"state": "pending", "cursor": self._cursor, "limit": _PAGE})
+            items, following = self._page(f"/v1/submissions?{query}")
+            for entry in map(_entry, items):
+                if entry is not None and entry.version_id not in self._settled:
+                    self._copy[entry.version_id] = entry
+            if following is None:
+                break
+            self._cursor = following
+        return list(self._copy.values())[:limit]
 
-    def car(self, cid: Cid) -> Iterator[bytes]:
-        """The whole DAG of a CID as a CAR; Unavailable when it takes longer than one item may."""
+    def forget(self, version_ids: Collection[VersionId]) -> None:
+        """Drop what is sealed: this gateway may learn it later than the miner, and is not asked again."""
+        self._settled.update(dict.fromkeys(version_ids))
+        for version_id in version_ids:
+            self._copy.pop(version_id, None)
+        while len(self._settled) > _SETTLED:
+            del self._settled[next(iter(self._settled))]
+
+    def restart(self) -> None:
+        """The chain changed: what was settled may be work again."""
+        self._settled, self._copy, self._cursor = {}, {}, "0"
+
+    def car(self, cids: Sequence[Cid]) -> Iterator[bytes]:
+        """The whole DAGs as one CAR; Unavailable when that takes longer than one item may."""
         until = time.monotonic() + self._pin_timeout_s
-        with self._get(f"/ipfs/{cid}?format=car") as response:
+        (first, *others) = cids
+        many = f"/v1/content?{urlencode([('cid', str(cid)) for cid in cids])}"
+        with self._get(many if others else f"/ipfs/{first}?format=car") as response:
             while piece := response.read(_PIECE):
                 yield piece
                 if time.monotonic() > until:
-                    raise Unavailable(f"{self.url} did not give {cid} within {self._pin_timeout_s} s")
+                    raise Unavailable(f"{self.url} did not give {first} within {self._pin_timeout_s} s")
 
     def wait(self, timeout_s: float) -> None:
         """A gateway elsewhere is simply asked again later."""
@@ -144,11 +183,21 @@ class Sources:
             raise failures[0]
         return sorted(found.values(), key=lambda entry: entry.received)[:limit]
 
-    def car(self, cid: Cid) -> Iterator[bytes]:
-        """The whole DAG from the first gateway that begins to give it."""
+    def forget(self, version_ids: Collection[VersionId]) -> None:
+        """These are settled on chain."""
+        for source in self._sources:
+            source.forget(version_ids)
+
+    def restart(self) -> None:
+        """The chain changed: what was settled may be work again."""
+        for source in self._sources:
+            source.restart()
+
+    def car(self, cids: Sequence[Cid]) -> Iterator[bytes]:
+        """The whole DAGs from the first gateway that begins to give them."""
         failures: list[RegistryError] = []
         for source in self._sources:
-            pieces = source.car(cid)
+            pieces = source.car(cids)
             try:
                 first = next(pieces)
             except StopIteration:
@@ -159,7 +208,7 @@ class Sources:
             yield first
             yield from pieces
             return
-        raise failures[0] if failures else NotFound(f"no gateway holds {cid}")
+        raise failures[0] if failures else NotFound(f"no gateway holds {cids[0]}")
 
     def wait(self, timeout_s: float) -> None:
         """Gateways elsewhere are simply asked again later."""

@@ -1,11 +1,11 @@
 """Where a miner finds work: the pools of gateways, and the bytes behind what they hold."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Protocol
 
 from registry.core.cid import Cid
-from registry.core.ids import FeeClass
+from registry.core.ids import FeeClass, VersionId
 from registry.pool import Entry, Pool
 from registry.storage.base import ContentStore
 
@@ -18,8 +18,14 @@ class Source(Protocol):
     def pending(self, limit: int) -> Sequence[Entry]:
         """Pending submissions in order of arrival, at least the first `limit` of them or of each queue."""
 
-    def car(self, cid: Cid) -> Iterator[bytes]:
-        """The whole DAG of a CID, as a CAR."""
+    def car(self, cids: Sequence[Cid]) -> Iterator[bytes]:
+        """The whole DAGs of these CIDs, as one CAR; NotFound unless all are held."""
+
+    def forget(self, version_ids: Collection[VersionId]) -> None:
+        """These are settled on chain: a copy of the queue need not hold them any longer."""
+
+    def restart(self) -> None:
+        """The chain changed: what was settled may be work again."""
 
     def wait(self, timeout_s: float) -> None:
         """Return when something may have changed, at the latest after the timeout."""
@@ -44,9 +50,15 @@ class LocalSource:
             self._copied = changes
         return self._window
 
-    def car(self, cid: Cid) -> Iterator[bytes]:
-        """The whole DAG of a CID, as a CAR."""
-        return self._store.export(cid)
+    def car(self, cids: Sequence[Cid]) -> Iterator[bytes]:
+        """The whole DAGs of these CIDs, as one CAR."""
+        return self._store.export_all(cids)
+
+    def forget(self, _version_ids: Collection[VersionId]) -> None:
+        """The pool itself says what is settled."""
+
+    def restart(self) -> None:
+        """The pool itself takes back what a reorganisation undid."""
 
     def wait(self, timeout_s: float) -> None:
         """Return when the pool changed, at the latest after the timeout."""

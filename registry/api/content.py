@@ -8,7 +8,7 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import StreamingResponse
 
 from registry.api.exchange import answer, caller_of, caller_with, in_thread, problem_response, service_of
-from registry.api.streams import receive, send
+from registry.api.streams import gathered, receive, send
 from registry.core.cid import Cid
 from registry.core.ids import hex32
 from registry.errors import Malformed
@@ -18,6 +18,7 @@ from registry.wire import CarAnswer, UploadAnswer
 router = APIRouter(tags=["content"])
 CAR = "application/vnd.ipld.car"
 RAW = "application/vnd.ipld.raw"
+MAX_CIDS = 400
 # No file is longer than 19 digits can say; a longer number is no range, and is ignored.
 _RANGE = re.compile(r"bytes=([0-9]{1,19})-([0-9]{0,19})")
 _SUFFIX = re.compile(r"bytes=-([0-9]{1,19})")
@@ -61,6 +62,18 @@ async def put_unnamed(request: Request) -> Response:
     if signed:
         await caller_with(request, "content", running.digest())
     return answer(value)
+
+
+@router.get("/v1/content", response_class=StreamingResponse)
+async def get_many(request: Request) -> Response:
+    """Many DAGs as one CAR, for miners and gateways: `?cid=…&cid=…`; 404 unless all are held."""
+    caller = await caller_of(request, "content")
+    service = service_of(request)
+    cids = [Cid.parse(text) for text in request.query_params.getlist("cid")]
+    if not 0 < len(cids) <= MAX_CIDS:
+        raise Malformed(f"give 1 to {MAX_CIDS} cid parameters, got {len(cids)}")
+    pieces = await in_thread(service.copies, cids, caller)
+    return StreamingResponse(send(gathered(pieces)), media_type=f"{CAR}; version=1")
 
 
 @router.get("/v1/content/{cid}", response_class=StreamingResponse)

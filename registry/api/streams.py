@@ -94,3 +94,15 @@ async def send(pieces: Iterator[bytes]) -> AsyncIterator[bytes]:
             return
         following = loop.run_in_executor(None, next, pieces, None)
         yield piece
+
+
+def gathered(pieces: Iterator[bytes]) -> Iterator[bytes]:
+    """The same bytes in pieces of about a MiB: each piece costs a turn of the event loop."""
+    held = bytearray()
+    for piece in pieces:
+        held += piece
+        if len(held) >= PIECE:
+            yield bytes(held)
+            held.clear()
+    if held:
+        yield bytes(held)

@@ -1,6 +1,5 @@
 """Submissions: taken one by one or by the array, listed, shown, cancelled."""
 
-import json
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
@@ -71,13 +70,24 @@ async def submit(request: Request) -> Response:
 async def list_submissions(
     request: Request, state: str | None = None, cursor: str = "0", limit: int = 100
 ) -> Response:
-    """Submissions in order of arrival; miners and gateways see what was signed."""
+    """Submissions in order of arrival; miners and gateways see what was signed.
+
+    With `?version_id=…&version_id=…`, those of them that came here, with their receipts; `wait_s` waits for
+    the last seal. A receipt stands there without its proof: `proofs` has it once per seal transaction.
+    """
     caller = await caller_of(request, "submissions")
+    pages = service_of(request).pages
+    named = request.query_params.getlist("version_id")
+    if named:
+        wanted = [VersionId(parse_hex32(text.lower())) for text in named[: MAX_ITEMS + 1]]
+        if len(wanted) > MAX_ITEMS:
+            raise TooLarge(f"name at most {MAX_ITEMS} versions at once, got {len(named)}")
+        wait_s = min(integer(request, "wait_s", 0), 30)
+        found = await in_thread(pages.receipts, wanted, wait_s)
+        return answer({"items": found.items, "next": None, "proofs": found.proofs})
     after = read_count(cursor, "cursor")
     page = await in_thread(
-        lambda: service_of(request).submissions.listed(
-            state, after=after, limit=page_size(limit), asker=caller.address
-        )
+        lambda: pages.listed(state, after=after, limit=page_size(limit), asker=caller.address)
     )
     return answer({"items": page.items, "next": page.next})
 
@@ -113,4 +123,4 @@ def _signer(service: Service, signed: SignedSubmission) -> Address:
 def _result(result: SubmissionAnswer | RegistryError) -> object:
     if isinstance(result, RegistryError):
         return problem_of(result)
-    return json.loads(result.model_dump_json(by_alias=True))
+    return result.model_dump(by_alias=True)

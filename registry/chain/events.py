@@ -9,8 +9,10 @@ from typing import Any
 from contracts import artifact
 from registry.chain.abi import canonical_type, decode_values, signature_of
 from registry.chain.base import Log
-from registry.core.ids import keccak
+from registry.core.ids import Address, address_of, keccak
 from registry.errors import VerificationFailed
+
+REGISTERED = "Registered"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,12 +50,51 @@ def decode_log(contract: str, log: Log) -> Event:
     if codec is None or len(log.topics) != 1 + len(codec.indexed):
         topic = log.topics[0].hex() if log.topics else "nothing"
         raise VerificationFailed(f"block {log.block_number}: {contract} has no event with topic 0x{topic}")
+    if codec.name == REGISTERED:
+        return Event(contract, codec.name, MappingProxyType(_registered(log)), log)
     args: dict[str, Any] = {
         name: decode_values((kind,), topic)[0]
         for (name, kind), topic in zip(codec.indexed, log.topics[1:], strict=True)
     }
     args.update(zip(codec.plain_names, decode_values(codec.plain_types, log.data), strict=True))
     return Event(contract, codec.name, MappingProxyType(args), log)
+
+
+def _registered(log: Log) -> dict[str, Any]:
+    """The one event that is hot, by hand: twenty times as fast as eth_abi, and a test holds them equal."""
+    head = log.data[: 12 * 32]
+    word = [int.from_bytes(head[at : at + 32]) for at in range(0, len(head), 32)]
+    try:
+        count = int.from_bytes(log.data[word[4] : word[4] + 32])
+        first, end = word[4] + 32, word[4] + 32 * (count + 1)
+        is_whole = end <= len(log.data) and max(word[0], word[5], word[10], word[11]) < 1 << 64
+        if not is_whole or word[7] > 255 or max(word[8], word[9]) >= 1 << 128:
+            raise IndexError
+    except IndexError as e:
+        raise VerificationFailed(f"{len(log.data)} bytes are no Registered event") from e
+    return {
+        "versionId": log.topics[1],
+        "submitter": _address(log.topics[2]),
+        "modelId": log.topics[3],
+        "namespaceId": word[0],
+        "nameHash": head[32:64],
+        "weightsRoot": head[64:96],
+        "manifest": head[96:128],
+        "parents": tuple(log.data[at : at + 32] for at in range(first, end, 32)),
+        "size": word[5],
+        "salt": head[192:224],
+        "feeClass": word[7],
+        "fee": word[8],
+        "tax": word[9],
+        "epoch": word[10],
+        "slot": word[11],
+    }
+
+
+def _address(topic: bytes) -> Address:
+    if any(topic[:12]):
+        raise VerificationFailed(f"0x{topic.hex()} is no address in a topic")
+    return address_of(topic[12:])
 
 
 @cache

@@ -10,6 +10,7 @@ import hashlib
 import re
 from collections.abc import Callable
 from enum import IntEnum, IntFlag
+from functools import lru_cache
 from typing import NewType
 
 from registry.errors import Malformed
@@ -77,6 +78,7 @@ def sha256(message: bytes) -> bytes:
     return hashlib.sha256(message).digest()
 
 
+@lru_cache(maxsize=16_384)  # the same few members act again and again
 def address_of(raw: bytes) -> Address:
     """The EIP-55 form of 20 address bytes."""
     if len(raw) != 20:

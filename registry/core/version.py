@@ -5,7 +5,7 @@ digest with eth_account's general encoder. A VersionId is the struct hash of `Ve
 provenance, no payment terms and no domain, so the same act repeated is the same id.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from registry.core.ids import Address, FeeClass, VersionId, address_bytes, keccak, to_address
 from registry.errors import Malformed
@@ -79,15 +79,13 @@ class Domain:
 
     chain_id: int
     contract: Address
+    separator: bytes = field(init=False, repr=False, compare=False)  # EIP-712's, hashed once
 
     def __post_init__(self) -> None:
         _check_uint(256, chain_id=self.chain_id)
         _check_address(contract=self.contract)
-
-    @property
-    def separator(self) -> bytes:
-        """The EIP-712 domain separator."""
-        return keccak(_DOMAIN_HEAD + _word(self.chain_id) + _address_word(self.contract))
+        separator = keccak(_DOMAIN_HEAD + _word(self.chain_id) + _address_word(self.contract))
+        object.__setattr__(self, "separator", separator)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +100,7 @@ class Version:
     size: int  # all file bytes and the manifest bytes
     salt: bytes
     submitter: Address
+    id: VersionId = field(init=False, repr=False, compare=False)  # hashStruct(Version), hashed once
 
     def __post_init__(self) -> None:
         _check_uint(64, namespace_id=self.namespace_id, size=self.size)
@@ -113,10 +112,9 @@ class Version:
             raise Malformed(f"parents are a tuple of at most {MAX_PARENTS} version ids, got {self.parents!r}")
         for parent in self.parents:
             _check_bytes32(parent=parent)
+        object.__setattr__(self, "id", self._hash_struct())
 
-    @property
-    def id(self) -> VersionId:
-        """hashStruct(Version)."""
+    def _hash_struct(self) -> VersionId:
         return VersionId(
             keccak(
                 VERSION_TYPEHASH

@@ -10,6 +10,7 @@ from registry.index.records import (
     Line,
     MemberRow,
     ModelRow,
+    Readable,
     StatusChange,
     VersionRow,
 )
@@ -25,6 +26,7 @@ __all__ = [
     "MemberRow",
     "ModelRow",
     "Projection",
+    "Readable",
     "Search",
     "SearchPage",
     "StatusChange",

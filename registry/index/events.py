@@ -3,23 +3,21 @@
 import json
 from collections.abc import Callable
 
-from sqlalchemy import Connection, Table, func, insert, select
-
 from registry.core.ids import hex32
 from registry.index import schema as t
+from registry.index.growth import Rows
 from registry.index.records import Line
 from registry.index.tasks import REWARD_PROJECTORS
 
-Project = Callable[[Connection, Line], None]
+Project = Callable[[Rows, Line], None]
 
 
-def _namespace_created(connection: Connection, line: Line) -> None:
-    _insert(connection, t.namespaces, line, namespace_id=line.args["namespaceId"], name=line.args["name"])
+def _namespace_created(rows: Rows, line: Line) -> None:
+    rows.add(t.namespaces, line, namespace_id=line.args["namespaceId"], name=line.args["name"])
 
 
-def _member_admitted(connection: Connection, line: Line) -> None:
-    _insert(
-        connection,
+def _member_admitted(rows: Rows, line: Line) -> None:
+    rows.add(
         t.memberships,
         line,
         address=line.args["member"],
@@ -28,9 +26,8 @@ def _member_admitted(connection: Connection, line: Line) -> None:
     )
 
 
-def _member_removed(connection: Connection, line: Line) -> None:
-    _insert(
-        connection,
+def _member_removed(rows: Rows, line: Line) -> None:
+    rows.add(
         t.memberships,
         line,
         address=line.args["member"],
@@ -39,22 +36,21 @@ def _member_removed(connection: Connection, line: Line) -> None:
     )
 
 
-def _key_registered(connection: Connection, line: Line) -> None:
-    _insert(connection, t.keys, line, address=line.args["member"], x25519=_hex(line.args["x25519"]))
+def _key_registered(rows: Rows, line: Line) -> None:
+    rows.add(t.keys, line, address=line.args["member"], x25519=_hex(line.args["x25519"]))
 
 
-def _granted(connection: Connection, line: Line) -> None:
+def _granted(rows: Rows, line: Line) -> None:
     wrapped = bytes(line.args["wrappedKey"])
-    _grant(connection, line, key_version=line.args["keyVersion"], wrapped_key="0x" + wrapped.hex())
+    _grant(rows, line, key_version=line.args["keyVersion"], wrapped_key="0x" + wrapped.hex())
 
 
-def _ungranted(connection: Connection, line: Line) -> None:
-    _grant(connection, line, key_version=0, wrapped_key="")
+def _ungranted(rows: Rows, line: Line) -> None:
+    _grant(rows, line, key_version=0, wrapped_key="")
 
 
-def _grant(connection: Connection, line: Line, *, key_version: int, wrapped_key: str) -> None:
-    _insert(
-        connection,
+def _grant(rows: Rows, line: Line, *, key_version: int, wrapped_key: str) -> None:
+    rows.add(
         t.grants,
         line,
         version_id=_hex(line.args["versionId"]),
@@ -65,9 +61,8 @@ def _grant(connection: Connection, line: Line, *, key_version: int, wrapped_key:
     )
 
 
-def _cell_added(connection: Connection, line: Line) -> None:
-    _insert(
-        connection,
+def _cell_added(rows: Rows, line: Line) -> None:
+    rows.add(
         t.cells,
         line,
         namespace_id=line.args["namespaceId"],
@@ -76,21 +71,16 @@ def _cell_added(connection: Connection, line: Line) -> None:
     )
 
 
-def _registered(connection: Connection, line: Line) -> None:
+def _registered(rows: Rows, line: Line) -> None:
     args = line.args
     model = _hex(args["modelId"])
-    # Chain order is the order of insertion, so the count before this row is the same on every gateway.
-    earlier = connection.execute(
-        select(func.coalesce(func.max(t.versions.c.number), 0)).where(t.versions.c.model_id == model)
-    ).scalar_one()
     parents = _list(args["parents"])
     version_id = _hex(args["versionId"])
-    _insert(
-        connection,
+    rows.add(
         t.versions,
         line,
         version_id=version_id,
-        number=earlier + 1,
+        number=rows.number(model),
         namespace_id=args["namespaceId"],
         name_hash=_hex(args["nameHash"]),
         model_id=model,
@@ -107,24 +97,20 @@ def _registered(connection: Connection, line: Line) -> None:
         tx_index=line.tx_index,
         event_index=line.event_index,
     )
-    if parents:
-        connection.execute(
-            insert(t.parents),
-            [
-                {"block": line.block, "version_id": version_id, "position": position, "parent": parent}
-                for position, parent in enumerate(parents)
-            ],
+    for position, parent in enumerate(parents):
+        rows.put(
+            t.parents,
+            {"block": line.block, "version_id": version_id, "position": position, "parent": parent},
         )
 
 
-def _cancelled(connection: Connection, line: Line) -> None:
+def _cancelled(rows: Rows, line: Line) -> None:
     version_id = _hex(line.args["versionId"])
-    _insert(connection, t.cancellations, line, version_id=version_id, time=line.args["time"])
+    rows.add(t.cancellations, line, version_id=version_id, time=line.args["time"])
 
 
-def _status_changed(connection: Connection, line: Line) -> None:
-    _insert(
-        connection,
+def _status_changed(rows: Rows, line: Line) -> None:
+    rows.add(
         t.statuses,
         line,
         version_id=_hex(line.args["versionId"]),
@@ -134,9 +120,8 @@ def _status_changed(connection: Connection, line: Line) -> None:
     )
 
 
-def _alias_set(connection: Connection, line: Line) -> None:
-    _insert(
-        connection,
+def _alias_set(rows: Rows, line: Line) -> None:
+    rows.add(
         t.aliases,
         line,
         model_id=_hex(line.args["modelId"]),
@@ -144,10 +129,6 @@ def _alias_set(connection: Connection, line: Line) -> None:
         version_id=_hex(line.args["versionId"]),
         actor=line.args["by"],
     )
-
-
-def _insert(connection: Connection, table: Table, line: Line, **columns: object) -> None:
-    connection.execute(insert(table), {"block": line.block, "log_index": line.log_index, **columns})
 
 
 def _hex(value: object) -> str:

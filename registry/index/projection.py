@@ -14,7 +14,8 @@ from registry.index import schema as t
 from registry.index.accounts import project_entries
 from registry.index.epochs import project_epochs
 from registry.index.events import PROJECTORS
-from registry.index.records import BlockMark, Line, json_args
+from registry.index.growth import Rows
+from registry.index.records import BlockMark, Line, Readable, json_args
 from registry.index.release import prepare
 
 # Older block rows only serve a walk back after a reorganisation; those with events stay.
@@ -53,11 +54,13 @@ class Projection:
                 insert(t.blocks),
                 [{"number": b.number, "hash": hex32(b.hash), "time": b.time} for b in blocks],
             )
+            rows = Rows(connection)
             for line in lines:
-                connection.execute(insert(t.events), _event_row(line))
+                rows.put(t.events, _event_row(line))
                 project = PROJECTORS.get((line.contract, line.name))
                 if project is not None:
-                    project(connection, line)
+                    project(rows, line)
+            rows.write()
             project_epochs(connection, lines)
             project_entries(connection, lines)
             busy = select(t.events.c.block)
@@ -89,40 +92,43 @@ class Projection:
             )
             return list(rows.scalars())
 
-    def add_manifest(
-        self,
-        digest: str,
-        *,
-        namespace: str,
-        name: str,
-        body: bytes,
-        fields: Iterable[tuple[str, str | float]],
-    ) -> None:
-        """Make a manifest's fields searchable; the same one twice is no error."""
+    def add_manifests(self, manifests: Iterable[Readable]) -> None:
+        """Make the fields of manifests searchable, all in one transaction; one twice is no error."""
+        new = {manifest.digest: manifest for manifest in manifests}
+        if not new:
+            return
         with writing(self._engine) as connection:
-            if connection.execute(select(t.manifests.c.digest).where(t.manifests.c.digest == digest)).first():
-                return
-            connection.execute(
-                insert(t.manifests),
-                {
-                    "digest": digest,
-                    "namespace": namespace,
-                    "name": name,
-                    "name_hash": hex32(name_hash(name)),
-                    "body": body.decode(),
-                },
-            )
-            rows = [
-                {
-                    "digest": digest,
-                    "key": key,
-                    "text": value if isinstance(value, str) else None,
-                    "number": None if isinstance(value, str) else value,
-                }
-                for key, value in fields
-            ]
-            if rows:
-                connection.execute(insert(t.fields), rows)
+            digests = list(new)
+            for start in range(0, len(digests), 500):
+                known = t.manifests.c.digest.in_(digests[start : start + 500])
+                for digest in connection.execute(select(t.manifests.c.digest).where(known)).scalars().all():
+                    del new[digest]
+            rows = Rows(connection)
+            for manifest in new.values():
+                rows.put(t.manifests, _manifest_row(manifest))
+                for key, value in manifest.fields:
+                    rows.put(t.fields, _field_row(manifest.digest, key, value))
+            rows.write()
+
+
+def _manifest_row(manifest: Readable) -> dict[str, object]:
+    return {
+        "digest": manifest.digest,
+        "namespace": manifest.namespace,
+        "name": manifest.name,
+        "name_hash": hex32(name_hash(manifest.name)),
+        "body": manifest.body.decode(),
+    }
+
+
+def _field_row(digest: str, key: str, value: str | float) -> dict[str, object]:
+    is_text = isinstance(value, str)
+    return {
+        "digest": digest,
+        "key": key,
+        "text": value if is_text else None,
+        "number": None if is_text else value,
+    }
 
 
 def _cursor(connection: Connection) -> BlockMark | None:

@@ -89,13 +89,33 @@ class Index(Relations):
                     found[VersionId(bytes.fromhex(row.version_id[2:]))] = Status(row.status or 1)
         return found
 
+    def places(self, version_ids: Iterable[VersionId]) -> dict[str, int]:
+        """The block of each of those versions that are sealed, by its id in hex."""
+        wanted = [hex32(version_id) for version_id in version_ids]
+        v = t.versions.c
+        found: dict[str, int] = {}
+        with reading(self.engine) as connection:
+            for start in range(0, len(wanted), 500):
+                part = v.version_id.in_(wanted[start : start + 500])
+                rows = connection.execute(select(v.version_id, v.block).where(part))
+                found.update((row.version_id, row.block) for row in rows)
+        return found
+
     def cancelled_at(self, version_id: VersionId) -> int | None:
         """When a version was cancelled last, None if it never was."""
-        query = select(func.max(t.cancellations.c.time)).where(
-            t.cancellations.c.version_id == hex32(version_id)
-        )
+        return self.cancelled([version_id]).get(version_id)
+
+    def cancelled(self, version_ids: Iterable[VersionId]) -> dict[VersionId, int]:
+        """When each version that ever was cancelled was so last."""
+        wanted = [hex32(version_id) for version_id in version_ids]
+        c = t.cancellations.c
+        found: dict[VersionId, int] = {}
         with reading(self.engine) as connection:
-            return connection.execute(query).scalar()
+            for start in range(0, len(wanted), 500):
+                query = select(c.version_id, func.max(c.time).label("time")).group_by(c.version_id)
+                rows = connection.execute(query.where(c.version_id.in_(wanted[start : start + 500])))
+                found.update((VersionId(raw_bytes(row.version_id)), row.time) for row in rows)
+        return found
 
     def naming(self, cid: Cid) -> list[VersionRow]:
         """Sealed versions, oldest first, of which this is a file or the whole; at most `MAX_NAMING`."""

@@ -1,6 +1,6 @@
 """What the projection answers: plain rows, typed."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,6 +30,17 @@ class Line:
     contract: str
     name: str
     args: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Readable:
+    """A manifest that was read: its bytes under their digest, and what of it can be searched for."""
+
+    digest: str
+    namespace: str
+    name: str
+    body: bytes
+    fields: Sequence[tuple[str, str | float]]
 
 
 @dataclass(frozen=True, slots=True)

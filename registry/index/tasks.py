@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Row, func, insert, select
+from sqlalchemy import Engine, Row, func, select
 
 from registry.core.ids import Address, hex32
 from registry.database import reading
 from registry.index import schema as t
+from registry.index.growth import Rows
 from registry.index.records import Line, json_args
 
 NO_ROUND = -1
@@ -60,39 +61,33 @@ class TaskEvent:
     args: Mapping[str, Any]
 
 
-def _task_event(connection: Connection, line: Line) -> None:
-    connection.execute(
-        insert(t.task_events),
-        {
-            "block": line.block,
-            "log_index": line.log_index,
-            "task": line.args["taskId"],
-            "round": line.args.get("round", NO_ROUND),
-            "name": line.name,
-            "account": line.args.get(_TASK_EVENTS[line.name], ""),
-            "time": line.time,
-            "tx_hash": hex32(line.tx_hash),
-            "event_index": line.event_index,
-            "args": json.dumps(json_args(line.args), separators=(",", ":")),
-        },
+def _task_event(rows: Rows, line: Line) -> None:
+    rows.add(
+        t.task_events,
+        line,
+        task=line.args["taskId"],
+        round=line.args.get("round", NO_ROUND),
+        name=line.name,
+        account=line.args.get(_TASK_EVENTS[line.name], ""),
+        time=line.time,
+        tx_hash=hex32(line.tx_hash),
+        event_index=line.event_index,
+        args=json.dumps(json_args(line.args), separators=(",", ":")),
     )
 
 
-def _service_event(connection: Connection, line: Line) -> None:
-    connection.execute(
-        insert(t.service_events),
-        {
-            "block": line.block,
-            "log_index": line.log_index,
-            "service": line.args.get("serviceId", 0),
-            "name": line.name,
-            "account": line.args.get(_SERVICE_EVENTS[line.name], ""),
-            "args": json.dumps(json_args(line.args), separators=(",", ":")),
-        },
+def _service_event(rows: Rows, line: Line) -> None:
+    rows.add(
+        t.service_events,
+        line,
+        service=line.args.get("serviceId", 0),
+        name=line.name,
+        account=line.args.get(_SERVICE_EVENTS[line.name], ""),
+        args=json.dumps(json_args(line.args), separators=(",", ":")),
     )
 
 
-REWARD_PROJECTORS: dict[tuple[str, str], Callable[[Connection, Line], None]] = {
+REWARD_PROJECTORS: dict[tuple[str, str], Callable[[Rows, Line], None]] = {
     **{("RewardPool", name): _task_event for name in _TASK_EVENTS},
     **{("RewardPool", name): _service_event for name in _SERVICE_EVENTS},
 }

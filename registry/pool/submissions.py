@@ -4,53 +4,20 @@ A row is never removed by sealing: it stays, marked, until its block is final, s
 can return it. `sequence` is the order of arrival, and with it the order of service within a class.
 """
 
-import json
 import threading
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from enum import StrEnum
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
 from sqlalchemy import Engine, Row, delete, func, insert, select, text, update
 
 from registry.core.ids import Address, VersionId, hex32, parse_hex32
-from registry.core.version import Submission
 from registry.database import claiming, reading, writing
 from registry.pool.migrations import prepare
+from registry.pool.rows import Entry, Filed, PoolState, columns_of, entry_of, filed_of
 from registry.pool.schema import submissions
-from registry.wire import PromiseBody, SignedSubmission, signature_of, submission_body, submission_of
 
 # So many rows at most are held at once.
 _CLAIM = 500
-
-
-class PoolState(StrEnum):
-    """Where a submission stands in this pool; final and waiting are read off the chain."""
-
-    PENDING = "pending"
-    SEALED = "sealed"
-    REJECTED = "rejected"
-    EXPIRED = "expired"
-    CANCELLED = "cancelled"
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One submission in the pool."""
-
-    submission: Submission
-    signature: bytes
-    model: str
-    reserved: int
-    received: int
-    state: PoolState = PoolState.PENDING
-    reason: str | None = None
-    promise: PromiseBody | None = None
-    sequence: int = 0
-
-    @property
-    def version_id(self) -> VersionId:
-        """The identity of the version submitted."""
-        return self.submission.version.id
 
 
 class Pool:
@@ -64,12 +31,13 @@ class Pool:
 
     def add(self, entries: Sequence[Entry]) -> None:
         """Take all entries durably, in order; a same version already here is replaced in place."""
+        rows = [columns_of(entry) for entry in entries]
+        wanted = [hex32(entry.version_id) for entry in entries]
         with writing(self._engine) as connection:
-            for entry in entries:
-                connection.execute(
-                    delete(submissions).where(submissions.c.version_id == hex32(entry.version_id))
-                )
-            connection.execute(insert(submissions), [_columns(entry) for entry in entries])
+            for start in range(0, len(wanted), 500):
+                again = submissions.c.version_id.in_(wanted[start : start + 500])
+                connection.execute(delete(submissions).where(again))
+            connection.execute(insert(submissions), rows)
         self._announce()
 
     def get(self, version_id: VersionId) -> Entry | None:
@@ -78,19 +46,29 @@ class Pool:
             row = connection.execute(
                 select(submissions).where(submissions.c.version_id == hex32(version_id))
             ).one_or_none()
-        return None if row is None else _entry(row)
+        return None if row is None else entry_of(row)
 
     def get_many(self, version_ids: Iterable[VersionId]) -> dict[VersionId, Entry]:
         """The entries of those versions that are here."""
+        return {entry.version_id: entry for entry in map(entry_of, self._each(version_ids, (submissions,)))}
+
+    def states(self, version_ids: Iterable[VersionId]) -> dict[VersionId, PoolState]:
+        """Where each of those versions stands that are here."""
+        columns = (submissions.c.version_id, submissions.c.state)
+        rows = self._each(version_ids, columns)
+        return {VersionId(parse_hex32(row.version_id)): PoolState(row.state) for row in rows}
+
+    def filed_of(self, version_ids: Iterable[VersionId]) -> dict[VersionId, Filed]:
+        """Those versions that are here, as they lie in the file."""
+        rows = self._each(version_ids, (submissions,))
+        return {VersionId(parse_hex32(row.version_id)): filed_of(row) for row in rows}
+
+    def _each(self, version_ids: Iterable[VersionId], columns: Sequence[Any]) -> Iterator[Row[Any]]:
         wanted = [hex32(version_id) for version_id in version_ids]
-        found: dict[VersionId, Entry] = {}
         with reading(self._engine) as connection:
             for start in range(0, len(wanted), 500):
-                rows = connection.execute(
-                    select(submissions).where(submissions.c.version_id.in_(wanted[start : start + 500]))
-                )
-                found.update((entry.version_id, entry) for entry in map(_entry, rows))
-        return found
+                part = submissions.c.version_id.in_(wanted[start : start + 500])
+                yield from connection.execute(select(*columns).where(part)).all()
 
     def pending(self, *, limit: int, after: int = 0) -> list[Entry]:
         """Pending entries in order of arrival, from past the sequence number `after`."""
@@ -104,18 +82,20 @@ class Pool:
             rows = connection.execute(query).all()
         return [(row.sequence, VersionId(parse_hex32(row.version_id))) for row in rows]
 
-    def listed(
-        self, state: PoolState | None, *, limit: int, after: int = 0, submitter: Address | None = None
-    ) -> list[Entry]:
-        """Entries in order of arrival; `state` and `submitter` None mean any."""
+    def listed(self, state: PoolState | None, *, limit: int, after: int = 0) -> list[Entry]:
+        """Entries in order of arrival; `state` None means any."""
+        return [entry_of(row) for row in self._page(state, limit, after)]
+
+    def filed(self, state: PoolState | None, *, limit: int, after: int = 0) -> list[Filed]:
+        """The same as it lies in the file."""
+        return [filed_of(row) for row in self._page(state, limit, after)]
+
+    def _page(self, state: PoolState | None, limit: int, after: int) -> Sequence[Row[Any]]:
         query = select(submissions).where(submissions.c.sequence > after)
         if state is not None:
             query = query.where(submissions.c.state == state)
-        if submitter is not None:
-            query = query.where(submissions.c.submitter == submitter)
         with reading(self._engine) as connection:
-            rows = connection.execute(query.order_by(submissions.c.sequence).limit(limit)).all()
-        return [_entry(row) for row in rows]
+            return connection.execute(query.order_by(submissions.c.sequence).limit(limit)).all()
 
     def count(self, state: PoolState) -> int:
         """How many entries are in a state."""
@@ -203,37 +183,3 @@ class Pool:
         with self._changed:
             self._changes += 1
             self._changed.notify_all()
-
-
-def _columns(entry: Entry) -> dict[str, object]:
-    body = SignedSubmission(
-        submission=submission_body(entry.submission), signature="0x" + entry.signature.hex()
-    )
-    return {
-        "version_id": hex32(entry.version_id),
-        "state": entry.state,
-        "submitter": entry.submission.version.submitter,
-        "model": entry.model,
-        "issued_at": entry.submission.issued_at,
-        "deadline": entry.submission.deadline,
-        "reserved": str(entry.reserved),
-        "received": entry.received,
-        "body": body.model_dump_json(),
-        "reason": entry.reason,
-        "promise": None if entry.promise is None else entry.promise.model_dump_json(),
-    }
-
-
-def _entry(row: Row[tuple[object, ...]]) -> Entry:
-    body = SignedSubmission.model_validate(json.loads(row.body))
-    return Entry(
-        submission=submission_of(body.submission),
-        signature=signature_of(body.signature),
-        model=row.model,
-        reserved=int(row.reserved),
-        received=row.received,
-        state=PoolState(row.state),
-        reason=row.reason,
-        promise=None if row.promise is None else PromiseBody.model_validate(json.loads(row.promise)),
-        sequence=row.sequence,
-    )

@@ -1,6 +1,6 @@
 """Who uploaded what: the base of quotas, and of collecting what no submission ever named."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import Engine, delete, func, insert, select, update
@@ -9,6 +9,8 @@ from registry.core.cid import Cid
 from registry.database import reading, writing
 from registry.pool.migrations import prepare
 from registry.pool.schema import uploads
+
+_AT_ONCE = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,21 +34,33 @@ class Uploads:
 
     def add(self, files: Iterable[Upload]) -> None:
         """Remember files; one that is known already keeps its first caller."""
+        new = {str(file.cid): file for file in files}
+        if not new:
+            return
         with writing(self._engine) as connection:
-            for file in files:
-                known = select(uploads.c.cid).where(uploads.c.cid == str(file.cid))
-                if connection.execute(known).first() is None:
-                    connection.execute(insert(uploads), _row(file))
+            for part in _parts(list(new)):
+                known = select(uploads.c.cid).where(uploads.c.cid.in_(part))
+                for cid in connection.execute(known).scalars().all():
+                    del new[cid]
+            if new:
+                connection.execute(insert(uploads), [_row(file) for file in new.values()])
 
     def get(self, cid: Cid) -> Upload | None:
         """What is known of a file."""
+        return self.get_many([cid]).get(cid)
+
+    def get_many(self, cids: Iterable[Cid]) -> dict[Cid, Upload]:
+        """What is known of each file that came in."""
+        wanted = {str(cid): cid for cid in cids}
+        found: dict[Cid, Upload] = {}
         with reading(self._engine) as connection:
-            row = connection.execute(select(uploads).where(uploads.c.cid == str(cid))).one_or_none()
-        if row is None:
-            return None
-        return Upload(
-            cid, bytes.fromhex(row.sha256), row.size, row.caller, row.received, named=bool(row.named)
-        )
+            for part in _parts(list(wanted)):
+                for row in connection.execute(select(uploads).where(uploads.c.cid.in_(part))):
+                    cid, digest = wanted[row.cid], bytes.fromhex(row.sha256)
+                    found[cid] = Upload(
+                        cid, digest, row.size, row.caller, row.received, named=bool(row.named)
+                    )
+        return found
 
     def unnamed_bytes(self, caller: str | None = None) -> int:
         """Bytes that no submission names yet, of one caller or of all."""
@@ -58,10 +72,11 @@ class Uploads:
 
     def name(self, cids: Iterable[Cid]) -> None:
         """Files that an accepted submission names no longer count against a quota."""
-        wanted = [str(cid) for cid in cids]
+        wanted = [str(cid) for cid in dict.fromkeys(cids)]
         if wanted:
             with writing(self._engine) as connection:
-                connection.execute(update(uploads).where(uploads.c.cid.in_(wanted)).values(named=1))
+                for part in _parts(wanted):
+                    connection.execute(update(uploads).where(uploads.c.cid.in_(part)).values(named=1))
 
     def forget(self, before: int) -> int:
         """Drop the rows of unnamed files that came in before a time; answers how many."""
@@ -70,6 +85,11 @@ class Uploads:
                 delete(uploads).where(uploads.c.named == 0, uploads.c.received < before)
             )
         return gone.rowcount
+
+
+def _parts(wanted: Sequence[str]) -> Iterator[Sequence[str]]:
+    """So many at once as every database takes in one statement."""
+    return (wanted[at : at + _AT_ONCE] for at in range(0, len(wanted), _AT_ONCE))
 
 
 def _row(file: Upload) -> dict[str, object]:

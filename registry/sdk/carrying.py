@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 SMALL = 1 << 20
 _CAR_BYTES = 32 << 20
+_CAR_ROOTS = 1_000  # a header of 64 KiB names 1,500
 CAR = "application/vnd.ipld.car"
 
 
@@ -27,7 +28,7 @@ def upload_small(http: Http, prepared: "Sequence[Prepared]") -> None:
         if cid not in blocks:
             blocks[cid] = raw
             held += len(raw)
-        if held >= _CAR_BYTES:
+        if held >= _CAR_BYTES or len(blocks) == _CAR_ROOTS:
             _send(http, blocks)
             blocks, held = {}, 0
     if blocks:

@@ -13,6 +13,7 @@ from registry.core.signing import Signer
 from registry.errors import Conflict, Malformed, NotFound, RegistryError, Unavailable
 from registry.sdk.account import Account
 from registry.sdk.audit import Audit
+from registry.sdk.collecting import Collector
 from registry.sdk.fees import Fees
 from registry.sdk.http import Http
 from registry.sdk.members import Members
@@ -133,15 +134,12 @@ class Client:
         """Register many versions in arrays of 200, in order; per item its receipt, status or refusal."""
         prepared = self._submitter.prepare_many(works)
         refusals = self._submitter.send_many(prepared)
-        results: list[Receipt | SubmissionStatus | RegistryError] = []
-        for item, refusal in zip(prepared, refusals, strict=True):
-            if refusal is not None:
-                results.append(refusal)
-            elif wait:
-                results.append(self._submitter.wait(item.version_id, timeout_s))
-            else:
-                results.append(self._submitter.status(item.version_id))
-        return results
+        sent = [p.version_id for p, refusal in zip(prepared, refusals, strict=True) if refusal is None]
+        found = Collector(self._session.http).collect(sent, timeout_s if wait else None)
+        return [
+            found[item.version_id] if refusal is None else refusal
+            for item, refusal in zip(prepared, refusals, strict=True)
+        ]
 
     def submission(self, version_id: str) -> SubmissionStatus:
         """Where a submission stands."""

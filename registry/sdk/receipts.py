@@ -1,15 +1,16 @@
 """What a submitter keeps: proof that a version was sealed, checkable without any network."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from registry.chain.base import Log
 from registry.chain.events import decode_log
 from registry.core.ids import hex32, parse_hex32, to_address
-from registry.core.receipt_proof import verify_receipt_proof
+from registry.core.receipt_proof import ProvenLog, verify_receipt_proof
 from registry.errors import VerificationFailed
-from registry.wire import BlockBody, PromiseBody, ReceiptBody, parse_body
+from registry.wire import BlockBody, PromiseBody, ReceiptBody, ReceiptProofBody, parse_body
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,14 +55,11 @@ class Receipt:
         Whether the block is on the chain is a question for trust.json (`twinledger audit verify`).
         """
         proof = self.body.receipt_proof
-        if proof is None:
-            return
-        logs = verify_receipt_proof(
-            bytes.fromhex(proof.header[2:]),
-            proof.tx_index,
-            [bytes.fromhex(node[2:]) for node in proof.nodes],
-            parse_hex32(self.body.block.hash),
-        )
+        if proof is not None:
+            self.check_event(proof.tx_index, proven_logs(proof, self.body.block.hash))
+
+    def check_event(self, tx_index: int, logs: Sequence[ProvenLog]) -> None:
+        """Check the receipt against the proven events of its seal transaction."""
         if not 0 <= self.body.event_index < len(logs):
             raise VerificationFailed(
                 f"the transaction has {len(logs)} events, none at {self.body.event_index}"
@@ -76,7 +74,7 @@ class Receipt:
             block_number=self.body.block.number,
             block_hash=parse_hex32(self.body.block.hash),
             tx_hash=parse_hex32(self.body.tx_hash),
-            tx_index=proof.tx_index,
+            tx_index=tx_index,
             index=self.body.event_index,
         )
         event = decode_log("TwinRegistry", log)
@@ -97,3 +95,13 @@ class Receipt:
     def load(cls, path: str | Path) -> "Receipt":
         """Read a document that `save` wrote."""
         return cls(parse_body(ReceiptBody, json.loads(Path(path).read_text())))
+
+
+def proven_logs(proof: ReceiptProofBody, block_hash: str) -> Sequence[ProvenLog]:
+    """The events of the transaction that a proof shows in the block of that hash."""
+    return verify_receipt_proof(
+        bytes.fromhex(proof.header[2:]),
+        proof.tx_index,
+        [bytes.fromhex(node[2:]) for node in proof.nodes],
+        parse_hex32(block_hash),
+    )

@@ -13,17 +13,15 @@ from registry.core.refs import parse_model
 from registry.core.signing import Signer
 from registry.core.version import MAX_LIFETIME_S, NO_SALT, Submission, Version, submission_digest
 from registry.errors import (
-    Conflict,
-    Expired,
     Malformed,
     NotAuthorized,
     NotFound,
     RegistryError,
-    Rejected,
     SealTimeout,
     VerificationFailed,
 )
 from registry.sdk.carrying import upload_small
+from registry.sdk.collecting import ended
 from registry.sdk.files import LocalFile, pieces_of, read_files, root_of
 from registry.sdk.http import problem_error
 from registry.sdk.receipts import Receipt
@@ -148,7 +146,9 @@ class Submitter:
             status = self.status(version_id, max(0, min(_POLL_S, int(left))))
             if status.receipt is not None:
                 return checked_receipt(status.receipt, version_id)
-            _raise_ended(status)
+            failure = ended(status)
+            if failure is not None:
+                raise failure
             if left <= 0:
                 raise SealTimeout(
                     f"{version_id} is {status.state} and was not sealed within {timeout_s:.0f} s",
@@ -239,13 +239,3 @@ def _salt(given: bytes | str | None) -> bytes:
 
 def _outcome(item: Mapping[str, Any]) -> RegistryError | None:
     return None if "version_id" in item else problem_error(item)
-
-
-def _raise_ended(status: SubmissionStatus) -> None:
-    reason = status.reason or status.state
-    if status.state == "rejected":
-        raise Rejected(f"{status.version_id} was rejected: {reason}")
-    if status.state == "expired":
-        raise Expired(f"{status.version_id} expired: {reason}", hint="submit it again with a later deadline")
-    if status.state == "cancelled":
-        raise Conflict(f"{status.version_id} was cancelled: {reason}", hint="submit it again to revive it")

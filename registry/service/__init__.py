@@ -5,7 +5,7 @@ Routes ask it, the command line asks routes. It holds no keys but the gateway's 
 
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from registry.audit.logstore import LogStore
@@ -14,10 +14,10 @@ from registry.audit.witness import Witness
 from registry.chain.gateway import Contracts
 from registry.config import Settings
 from registry.core.admission import AdmissionLimits
-from registry.core.cid import Cid, manifest_cid
+from registry.core.cid import Cid
 from registry.core.ids import Role
 from registry.core.manifest import FileEntry
-from registry.errors import RegistryError
+from registry.errors import NotAuthorized, RegistryError
 from registry.index import Index, Projection, VersionRow
 from registry.index.tasks import TaskIndex
 from registry.pool import Pool, Requests, Uploads
@@ -32,7 +32,9 @@ from registry.service.fees import Fees
 from registry.service.follower import Follower
 from registry.service.health import Health
 from registry.service.journal import Asker, Journal
+from registry.service.manifests import Manifests
 from registry.service.miners import Miners
+from registry.service.pages import Pages
 from registry.service.receipts import Receipts
 from registry.service.relay import Relay
 from registry.service.services import Services
@@ -88,16 +90,18 @@ class Service:
             parts.settings.limits.item_bytes, quotas.pending_per_member, quotas.pending_in_all
         )
         receipts = Receipts(parts.contracts, parts.chain_log)
-        facts = Facts(parts.contracts, parts.index, parts.pool, self.content)
+        manifests = Manifests(parts.store)
+        facts = Facts(parts.contracts, parts.index, parts.pool, self.content, manifests)
         self.submissions = Submissions(
             parts.contracts, parts.index, parts.pool, facts, receipts, limits, parts.journal.accepted
         )
+        self.pages = Pages(parts.contracts, parts.index, parts.pool, receipts)
         self.follower = Follower(
             parts.contracts,
             parts.projection,
             parts.index,
             parts.pool,
-            manifest_bytes=lambda digest: parts.store.block(manifest_cid(digest)),
+            read_manifest=manifests.read,
             reexamine=self.submissions.reexamine,
         )
         self.relay = Relay(parts.contracts, self.follower.wait_for)
@@ -143,10 +147,22 @@ class Service:
 
     def replicated(self, cid: Cid, asker: Asker) -> list[str]:
         """The same for a whole DAG, unless a miner or a gateway takes its copy: they hold every version."""
-        member = None if asker.address is None else self.index.member(asker.address)
-        if member is not None and member.roles & (Role.MINER | Role.GATEWAY):
+        if self._keeps_copies(asker):
             return []
         return self.fetched(cid, asker, self.store.stat(cid).size)
+
+    def copies(self, cids: Sequence[Cid], asker: Asker) -> Iterator[bytes]:
+        """Many DAGs as one CAR, for who keeps copies of everything: for others each is a retrieval."""
+        if not self._keeps_copies(asker):
+            raise NotAuthorized(
+                "many DAGs at once are for miners and gateways, which hold every version",
+                hint="fetch one at a time: GET /ipfs/{cid}?format=car",
+            )
+        return self.store.export_all(cids)
+
+    def _keeps_copies(self, asker: Asker) -> bool:
+        member = None if asker.address is None else self.index.member(asker.address)
+        return member is not None and bool(member.roles & (Role.MINER | Role.GATEWAY))
 
     def _promised(
         self, rows: Sequence[VersionRow], asker: Asker, size: int, what: Mapping[str, str]

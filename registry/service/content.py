@@ -3,13 +3,13 @@
 import hashlib
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from registry.config import Quotas
 from registry.core.cid import RAW, Cid
 from registry.errors import NotFound, RateLimited, TooLarge, VerificationFailed
 from registry.pool import Upload, Uploads
-from registry.storage.base import CarResult, ContentStore, Link, Stored
+from registry.storage.base import CarResult, ContentStore, Link, Pin, Stored
 
 ANONYMOUS = "anonymous"
 
@@ -50,11 +50,9 @@ class Content:
         who = caller or ANONYMOUS
         result = self.store.put_car(self._metered(chunks, who))
         now = int(self._clock())
-        self._uploads.add(
-            Upload(root, self.sha256(root), self.store.stat(root).size, who, now)
-            for root in result.roots
-            if self.store.has(root)
-        )
+        whole = [root for root in dict.fromkeys(result.roots) if self.store.has(root)]
+        digests = self.sha256_of(whole)
+        self._uploads.add(Upload(root, digests[root], self.store.stat(root).size, who, now) for root in whole)
         return result
 
     def get(self, cid: Cid, *, offset: int = 0, length: int | None = None) -> Iterator[bytes]:
@@ -76,18 +74,19 @@ class Content:
                 pass
         return size
 
-    def sha256(self, cid: Cid) -> bytes:
-        """The sha-256 of a held file in one piece, computed once."""
-        known = self._uploads.get(cid)
-        if known is not None:
-            return known.sha256
-        return _digest(self.store.get(cid))
-
-    def named(self, cids: Iterable[Cid], owner: str) -> None:
-        """An accepted submission names these: they are pinned, and count against nobody's quota."""
+    def sha256_of(self, cids: Iterable[Cid]) -> dict[Cid, bytes]:
+        """The sha-256 of each held file in one piece, computed once; of a single block it is its name."""
         wanted = list(cids)
-        self.store.pin_all(wanted, owner)
-        self._uploads.name(wanted)
+        found = {cid: cid.digest for cid in wanted if cid.codec == RAW}
+        others = [cid for cid in wanted if cid not in found]
+        if others:
+            found.update((cid, known.sha256) for cid, known in self._uploads.get_many(others).items())
+        return found | {cid: _digest(self.store.get(cid)) for cid in others if cid not in found}
+
+    def named(self, pins: Sequence[Pin]) -> None:
+        """Accepted submissions name these: they are pinned, and count against nobody's quota."""
+        self.store.pin_each(pins)
+        self._uploads.name(pin.cid for pin in pins)
 
     def collect(self) -> int:
         """Drop bytes that nobody named within the hour; answers how many bytes were freed."""

@@ -1,66 +1,81 @@
-"""A stored file as something to seek and read in, for parsers that look at a few places of a large file."""
+"""What admission must know of the files behind manifests; each is looked at once per request."""
 
 import io
-from types import TracebackType
-from typing import Self
+from collections.abc import Mapping
 
-from registry.core.cid import Cid
-from registry.storage.base import ContentStore
+from registry.core.admission import ContentFacts
+from registry.core.cid import Cid, weights_cid
+from registry.core.ids import VersionId, hex32
+from registry.core.manifest import FileEntry, Manifest
+from registry.core.weights import inspect
+from registry.errors import RegistryError, VerificationFailed
+from registry.service.content import Content
+from registry.service.storedfile import StoredFile
+from registry.storage.base import Link, Pin
+from registry.storage.unixfs import file_link, weights_root
 
-_WINDOW = 1 << 20
+_Files = tuple[FileEntry, ...]
 
 
-class StoredFile(io.RawIOBase):
-    """Random access over a content store; every byte is hashed by the store before it is seen."""
+class FileFacts:
+    """One request's view of the store: many submissions may name the same files."""
 
-    def __init__(self, store: ContentStore, cid: Cid, size: int) -> None:
-        self._store = store
-        self._cid = cid
-        self._size = size
-        self._position = 0
-        self._window = (0, b"")
+    def __init__(self, content: Content) -> None:
+        self._content = content
+        self._sizes: dict[Cid, int | None] = {}
+        self._roots: dict[_Files, bytes] = {}
+        self._checked: dict[_Files, RegistryError | None] = {}
 
-    def __enter__(self) -> Self:
-        return self
+    def held(self, manifest: Manifest) -> ContentFacts:
+        """Which of its files are missing, and the directory they make."""
+        missing = tuple(file.cid for file in manifest.files if not self._is_held(file))
+        root = self._roots.get(manifest.files)
+        if root is None:
+            root = self._roots[manifest.files] = weights_root(_entries(manifest.files)).cid.digest
+        return ContentFacts(missing, root)
 
-    def __exit__(
-        self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
-    ) -> None:
-        self.close()
+    def check(self, manifest: Manifest) -> None:
+        """Look into the files: their sha-256, and what their formats promise."""
+        if manifest.files not in self._checked:
+            try:
+                self._check(manifest.files)
+                self._checked[manifest.files] = None
+            except RegistryError as e:
+                self._checked[manifest.files] = e
+        failure = self._checked[manifest.files]
+        if failure is not None:
+            raise failure
 
-    def readable(self) -> bool:
+    def pin(self, kept: Mapping[VersionId, Manifest]) -> None:
+        """Store the directories of these versions and pin all they are made of, in one commit each."""
+        self._content.store.put_directories(
+            [_entries(files) for files in dict.fromkeys(manifest.files for manifest in kept.values())]
+        )
+        pins = []
+        for version_id, manifest in kept.items():
+            cids = (weights_cid(self._roots[manifest.files]), manifest.cid, *(f.cid for f in manifest.files))
+            pins += [Pin(cid, f"version:{hex32(version_id)}") for cid in cids]
+        self._content.named(pins)
+
+    def _is_held(self, file: FileEntry) -> bool:
+        if file.cid not in self._sizes:
+            store = self._content.store
+            self._sizes[file.cid] = store.stat(file.cid).size if store.has(file.cid) else None
+        held = self._sizes[file.cid]
+        if held is None:
+            return False
+        if held != file.size:
+            raise VerificationFailed(f"{file.path} has {held} bytes, the manifest says {file.size}")
         return True
 
-    def seekable(self) -> bool:
-        return True
+    def _check(self, files: _Files) -> None:
+        digests = self._content.sha256_of(file.cid for file in files)
+        for file in files:
+            if digests[file.cid] != file.sha256:
+                raise VerificationFailed(f"{file.path} has another sha-256 than the manifest says")
+            with io.BufferedReader(StoredFile(self._content.store, file.cid, file.size)) as opened:
+                inspect(file.format, opened)
 
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._size}[whence]
-        self._position = max(0, base + offset)
-        return self._position
 
-    def tell(self) -> int:
-        return self._position
-
-    def read(self, size: int | None = -1) -> bytes:
-        wanted = self._size - self._position if size is None or size < 0 else size
-        parts = []
-        while wanted > 0 and self._position < self._size:
-            part = self._here()[:wanted]
-            parts.append(part)
-            self._position += len(part)
-            wanted -= len(part)
-        return b"".join(parts)
-
-    def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]
-        part = self.read(len(buffer))
-        buffer[: len(part)] = part
-        return len(part)
-
-    def _here(self) -> bytes:
-        start, held = self._window
-        if not start <= self._position < start + len(held):
-            start = self._position - self._position % _WINDOW
-            held = b"".join(self._store.get(self._cid, start, _WINDOW))
-            self._window = (start, held)
-        return held[self._position - start :]
+def _entries(files: _Files) -> dict[str, Link]:
+    return {file.path: file_link(file.cid, file.size) for file in files}

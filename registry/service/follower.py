@@ -8,14 +8,14 @@ import logging
 import threading
 from collections.abc import Callable, Iterable, Sequence
 
-from registry.chain.base import Block
+from registry.chain.base import Block, Log
 from registry.chain.events import Event
 from registry.chain.gateway import Contracts
 from registry.core.ids import VersionId, hex32
-from registry.core.manifest import parse_manifest
+from registry.core.manifest import Manifest
 from registry.core.manifest_index import searchable
 from registry.errors import ChainReorganised, InvalidManifest, NotFound, RegistryError, TooLarge
-from registry.index import BlockMark, Index, Line, Projection
+from registry.index import BlockMark, Index, Line, Projection, Readable
 from registry.pool import Pool, PoolState
 
 _log = logging.getLogger("registry.follower")
@@ -35,7 +35,7 @@ class Follower:
         index: Index,
         pool: Pool,
         *,
-        manifest_bytes: Callable[[bytes], bytes],
+        read_manifest: Callable[[bytes], Manifest],
         reexamine: Callable[[VersionId], None],
     ) -> None:
         self._contracts = contracts
@@ -43,7 +43,7 @@ class Follower:
         self._projection = projection
         self._index = index
         self._pool = pool
-        self._manifest_bytes = manifest_bytes
+        self._read_manifest = read_manifest
         self._reexamine = reexamine
         self._progress = threading.Condition()
         self._position = -1
@@ -132,8 +132,7 @@ class Follower:
             if marks[log.block_number].hash != log.block_hash:
                 raise NotFound(f"block {log.block_number} changed while it was read", hint="it is read again")
             if log.tx_hash not in firsts:
-                receipt = self._link.receipt(log.tx_hash)
-                firsts[log.tx_hash] = receipt.logs[0].index if receipt and receipt.logs else log.index
+                firsts[log.tx_hash] = self._first_log(log)
             lines.append(
                 Line(
                     block=log.block_number,
@@ -148,6 +147,13 @@ class Follower:
                 )
             )
         return lines
+
+    def _first_log(self, log: Log) -> int:
+        """Where the events of a log's transaction begin in their block."""
+        if log.tx_index == 0:
+            return 0
+        receipt = self._link.receipt(log.tx_hash)
+        return receipt.logs[0].index if receipt and receipt.logs else log.index
 
     def _settle(self, lines: Sequence[Line]) -> None:
         """Tell the pool what the chain decided."""
@@ -172,22 +178,19 @@ class Follower:
         self._read(self._projection.manifests_wanted())
 
     def _read(self, digests: Iterable[str]) -> None:
-        for digest in digests:
-            try:
-                manifest = parse_manifest(self._manifest_bytes(bytes.fromhex(digest[2:])))
-            except NotFound:
-                continue
-            except (InvalidManifest, TooLarge) as e:
-                # Sealed past every gateway by a miner: it stays on chain, and no name leads to it.
-                _log.warning("the manifest %s cannot be read: %s", digest, e)
-                continue
-            self._projection.add_manifest(
-                digest,
-                namespace=manifest.namespace,
-                name=manifest.name,
-                body=manifest.bytes,
-                fields=searchable(manifest),
-            )
+        found = (self._readable(digest) for digest in digests)
+        self._projection.add_manifests(manifest for manifest in found if manifest is not None)
+
+    def _readable(self, digest: str) -> Readable | None:
+        try:
+            manifest = self._read_manifest(bytes.fromhex(digest[2:]))
+        except NotFound:
+            return None
+        except (InvalidManifest, TooLarge) as e:
+            # Sealed past every gateway by a miner: it stays on chain, and no name leads to it.
+            _log.warning("the manifest %s cannot be read: %s", digest, e)
+            return None
+        return Readable(digest, manifest.namespace, manifest.name, manifest.bytes, searchable(manifest))
 
     def _walk_back(self, cursor: BlockMark) -> None:
         number = cursor.number - 1

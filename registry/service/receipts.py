@@ -1,5 +1,6 @@
 """Receipts: a sealed version's place, with the proof that its seal transaction's receipt is in the block."""
 
+from collections.abc import Mapping
 from functools import lru_cache
 
 from registry.audit.logstore import LogStore
@@ -10,6 +11,8 @@ from registry.core.ids import hex32
 from registry.core.note import Note
 from registry.index import VersionRow
 from registry.wire import BlockBody, LogProofBody, PromiseBody, ReceiptBody, ReceiptProofBody
+
+SCHEMA = "twinledger/receipt/1"
 
 
 class Receipts:
@@ -40,6 +43,28 @@ class Receipts:
             log=self._logged(hex32(row.version_id)),
             promise=promise,
         )
+
+    def bare(self, row: VersionRow, promise: Mapping[str, object] | None) -> dict[str, object]:
+        """The receipt's JSON without its proofs, for a page that gives the one of `proof` once for all."""
+        return {
+            "schema": SCHEMA,
+            "chain_id": self._contracts.domain.chain_id,
+            "registry": self._contracts.domain.contract,
+            "version_id": hex32(row.version_id),
+            "number": row.number,
+            "model": row.model,
+            "block": {"number": row.block, "hash": hex32(row.block_hash), "time": row.block_time},
+            "tx_hash": hex32(row.tx_hash),
+            "event_index": row.event_index,
+            "receipt_proof": None,
+            "log": None,
+            "promise": promise,
+        }
+
+    def proof(self, row: VersionRow) -> dict[str, object] | None:
+        """The JSON of the receipt proof of a version's seal transaction, None where the chain gives none."""
+        found = self._proof(row.tx_hash, row.block_hash)
+        return None if found is None else found.model_dump(mode="json")
 
     def _logged(self, version_id: str) -> LogProofBody | None:
         """Where the chain log holds the seal; None until a checkpoint covers it, a second later."""

@@ -10,8 +10,8 @@ from registry.core.admission import Admission, AdmissionLimits, decide_admission
 from registry.core.ids import Address, Role, VersionId, hex32
 from registry.core.lifecycle import State, present_state
 from registry.core.signing import recover
-from registry.core.version import Submission, submission_digest
-from registry.errors import Malformed, NotFound, RegistryError
+from registry.core.version import Domain, Submission, submission_digest
+from registry.errors import NotFound, RegistryError
 from registry.index import Index
 from registry.pool import Entry, Pool, PoolState
 from registry.service.facts import BatchFacts, Facts
@@ -28,14 +28,6 @@ from registry.wire import (
 )
 
 Promiser = Callable[[Sequence[tuple[Submission, str]], str], list[PromiseBody]]
-
-
-@dataclass(frozen=True, slots=True)
-class StatusPage:
-    """A page of submissions in order of arrival."""
-
-    items: list[SubmissionStatus]
-    next: str | None
 
 
 class Submissions:
@@ -72,22 +64,24 @@ class Submissions:
         self, items: Sequence[SignedSubmission], network: str
     ) -> list[SubmissionAnswer | RegistryError]:
         """Take what can be taken, in order; a later item may name an earlier one as its parent."""
+        signed = [_signed(item, self._contracts.domain) for item in items]
         results: list[SubmissionAnswer | RegistryError] = []
         taken: dict[VersionId, Entry] = {}
         with self._admitting:
-            facts = self._facts.batch()
-            for item in items:
+            facts = self._facts.batch([one.submission for one in signed if isinstance(one, _Signed)])
+            for one in signed:
                 try:
-                    results.append(self._consider(item, facts, taken))
+                    results.append(self._consider(one, facts, taken) if isinstance(one, _Signed) else one)
                 except RegistryError as e:
                     results.append(e)
-            promised = self._take(taken, network)
+            promised = self._take(taken, facts, network)
         return [_with_promise(result, promised) for result in results]
 
-    def _take(self, taken: dict[VersionId, Entry], network: str) -> dict[str, PromiseBody]:
-        """Log and keep what was decided: one durable write each, however many there are."""
+    def _take(self, taken: dict[VersionId, Entry], facts: BatchFacts, network: str) -> dict[str, PromiseBody]:
+        """Pin, log and keep what was decided: one durable write each, however many there are."""
         if not taken:
             return {}
+        facts.pin()
         entries = list(taken.values())
         promises = self._promise([(entry.submission, entry.model) for entry in entries], network)
         self._pool.add(
@@ -105,21 +99,6 @@ class Submissions:
             if left <= 0 or status.state not in (State.PENDING, State.WAITING):
                 return status
             self._pool.wait(seen, min(left, 1.0))
-
-    def listed(self, state: str | None, *, after: int, limit: int, asker: Address | None) -> StatusPage:
-        """Submissions in order of arrival; who mines or runs a gateway sees what was signed."""
-        wanted = _pool_state(state)
-        entries = self._pool.listed(wanted, limit=limit + 1, after=after)
-        member = None if asker is None else self._index.member(asker)
-        shows = member is not None and bool(member.roles & (Role.MINER | Role.GATEWAY))
-        items = [
-            self._described(entry, shows=shows or entry.submission.version.submitter == asker)
-            for entry in entries[:limit]
-        ]
-        # The pool knows no blocks and no parents: a page of these two may hold fewer than `limit`.
-        if state in ("final", "waiting"):
-            items = [item for item in items if item.state == state]
-        return StatusPage(items, str(entries[limit - 1].sequence) if len(entries) > limit else None)
 
     def reexamine(self, version_id: VersionId) -> None:
         """Look again at a pending entry that a miner's batch rejected: only our own checks end it."""
@@ -141,18 +120,14 @@ class Submissions:
         """End what the chain's clock has overtaken; answers how many."""
         return self._pool.expire(self._contracts.link.head().time)
 
-    def _consider(
-        self, item: SignedSubmission, facts: BatchFacts, taken: dict[VersionId, Entry]
-    ) -> SubmissionAnswer:
-        submission = submission_of(item.submission)
-        signature = signature_of(item.signature)
-        signer = recover(submission_digest(self._contracts.domain, submission), signature)
+    def _consider(self, one: "_Signed", facts: BatchFacts, taken: dict[VersionId, Entry]) -> SubmissionAnswer:
+        submission = one.submission
         version_id = submission.version.id
-        held = facts.situation(submission, signer, taken)
+        held = facts.situation(submission, one.signer, taken)
         decided = decide_admission(submission, held.manifest, held.situation, self._limits)
         quote = facts.quote(submission)
         if decided is Admission.SEALED_ALREADY:
-            kept = self._pool.get(version_id)
+            kept = facts.pooled.get(version_id)
             return SubmissionAnswer(
                 version_id=hex32(version_id),
                 state=self._sealed_state(version_id),
@@ -160,12 +135,12 @@ class Submissions:
                 promise=kept.promise if kept else None,
             )
         if decided is Admission.PENDING_ALREADY:
-            entry = taken.get(version_id) or self._pool.get(version_id)
+            entry = taken.get(version_id) or facts.pooled.get(version_id)
             return _answer(version_id, quote, entry.promise if entry else None)
         facts.keep(submission, held.manifest)
         taken[version_id] = Entry(
             submission=submission,
-            signature=signature,
+            signature=one.signature,
             model=held.manifest.model,
             reserved=submission.reserve,
             received=int(time.time()),
@@ -219,6 +194,23 @@ class Submissions:
         ).value
 
 
+@dataclass(frozen=True, slots=True)
+class _Signed:
+    """A submission as it came, and who signed it."""
+
+    submission: Submission
+    signature: bytes
+    signer: Address
+
+
+def _signed(item: SignedSubmission, domain: Domain) -> _Signed | RegistryError:
+    try:
+        submission, signature = submission_of(item.submission), signature_of(item.signature)
+        return _Signed(submission, signature, recover(submission_digest(domain, submission), signature))
+    except RegistryError as e:
+        return e
+
+
 def _answer(version_id: VersionId, quote: QuoteBody, promise: PromiseBody | None) -> SubmissionAnswer:
     return SubmissionAnswer(version_id=hex32(version_id), state="pending", quote=quote, promise=promise)
 
@@ -229,14 +221,3 @@ def _with_promise(
     if isinstance(result, RegistryError) or result.version_id not in promised:
         return result
     return result.model_copy(update={"promise": promised[result.version_id]})
-
-
-def _pool_state(state: str | None) -> PoolState | None:
-    if state is None:
-        return None
-    if state in ("final", "waiting"):
-        return PoolState.SEALED if state == "final" else PoolState.PENDING
-    try:
-        return PoolState(state)
-    except ValueError as e:
-        raise Malformed(f"{state!r} is no state of a submission") from e

@@ -24,6 +24,7 @@ from registry.index.tasks import TaskIndex
 from registry.pool.contributions import Contributions, Held
 from registry.service.content import Content
 from registry.service.relay import Relay
+from registry.storage.base import Pin
 from registry.wire import Body, parse_body
 from registry.wire_payouts import PayoutFile
 from registry.wire_rewards import EntryBody, ParametersBody, StatementBody, measurement_body
@@ -103,7 +104,7 @@ class Tasks:
             raise Conflict(f"{given.device} contributed {held.contribution.update_sha256}, another update")
         self._begun(given.task, given.round)
         self._content.stat(given.sealed)
-        self._content.named([given.sealed], _owner(given))
+        self._content.named([Pin(given.sealed, _owner(given))])
         self._contributions.hand_over(given, signature)
         return SignedHandover(handover=handover_body(given), signature="0x" + signature.hex())
 
@@ -163,7 +164,7 @@ class Tasks:
         if function == "openTask":
             cid = raw_cid(TaskTerms(*args[1]).parameters)
             self._document(ParametersBody, cid)
-            self._content.named([cid], f"task-parameters:{cid}")
+            self._content.named([Pin(cid, f"task-parameters:{cid}")])
         elif function == "settle":
             cid = Cid.of_raw(args[5])
             stated = self._document(PayoutFile, cid)
@@ -171,10 +172,10 @@ class Tasks:
                 raise VerificationFailed(
                     f"the payout file is of round {stated.round} of task {stated.task}, root {stated.root}"
                 )
-            self._content.named([cid], f"payouts:{cid}")
+            self._content.named([Pin(cid, f"payouts:{cid}")])
         elif function == "offer" and self._content.store.has(cid := raw_cid(args[0])):
             # A job with a published rule: whoever offers must find it as long as there are offers.
-            self._content.named([cid], f"job:{cid}")
+            self._content.named([Pin(cid, f"job:{cid}")])
         elif function == "refund" and self._reads.task(args[0]).terms.deadline < self._clock():
             # Nothing can be challenged any more: no update is kept longer than it is needed.
             for given, _ in self._contributions.handed(args[0]):

@@ -4,7 +4,7 @@ Content is addressed: a name is the hash of what it names, so a store needs no t
 backend must satisfy tests/conformance/test_store.py.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -69,6 +69,9 @@ class ContentStore(Protocol):
     def put_directory(self, entries: Mapping[str, Link]) -> Link:
         """Store the directory of held entries; paths may be nested (`a/b.safetensors`)."""
 
+    def put_directories(self, directories: Sequence[Mapping[str, Link]]) -> list[Link]:
+        """Store many directories in one commit, or none."""
+
     def put_car(self, chunks: Iterable[bytes]) -> CarResult:
         """Store every block of a CARv1 in one commit, or none."""
 
@@ -87,8 +90,8 @@ class ContentStore(Protocol):
     def pin(self, cid: Cid, owner: str) -> None:
         """Keep the DAG for this owner; NotFound unless it is held whole."""
 
-    def pin_all(self, cids: Iterable[Cid], owner: str) -> None:
-        """Keep many DAGs for this owner; none is pinned if one is not held."""
+    def pin_each(self, pins: Iterable[Pin]) -> None:
+        """Keep many DAGs for their owners, in one commit; none is pinned if one is not held."""
 
     def unpin(self, cid: Cid, owner: str) -> None:
         """End this owner's wish."""
@@ -98,6 +101,9 @@ class ContentStore(Protocol):
 
     def export(self, cid: Cid) -> Iterator[bytes]:
         """The whole DAG as a CARv1, parents first, each block once."""
+
+    def export_all(self, cids: Sequence[Cid]) -> Iterator[bytes]:
+        """Many DAGs as one CARv1 whose roots they are, each block once; NotFound unless all are held."""
 
     def collect(self, older_than: float) -> Collected:
         """Drop what nobody needs and free its disk space."""

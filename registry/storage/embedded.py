@@ -14,7 +14,7 @@ b'world'
 import os
 import sqlite3
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Self
@@ -82,11 +82,16 @@ class EmbeddedStore:
 
     def put_directory(self, entries: Mapping[str, Link]) -> Link:
         """Store the directory of held entries."""
+        (stored,) = self.put_directories([entries])
+        return stored
+
+    def put_directories(self, directories: Sequence[Mapping[str, Link]]) -> list[Link]:
+        """Store many directories in one commit, or none."""
         with self._intake.begin() as incoming:
-            for path, link in entries.items():
+            for path, link in (entry for entries in directories for entry in entries.items()):
                 if not incoming.claim(link.cid):
                     raise NotFound(f"{path!r} ({link.cid}) is not in this store")
-            stored = directory(entries, incoming.add)
+            stored = [directory(entries, incoming.add) for entries in directories]
             incoming.commit()
         return stored
 
@@ -144,17 +149,17 @@ class EmbeddedStore:
 
     def pin(self, cid: Cid, owner: str) -> None:
         """Keep the DAG for this owner."""
-        self.pin_all((cid,), owner)
+        self.pin_each((Pin(cid, owner),))
 
-    def pin_all(self, cids: Iterable[Cid], owner: str) -> None:
-        """Keep many DAGs for this owner, in one commit."""
+    def pin_each(self, pins: Iterable[Pin]) -> None:
+        """Keep many DAGs for their owners, in one commit."""
+        wanted = tuple(pins)
         with self._intake.begin() as incoming:
-            wanted = tuple(cids)
-            for cid in wanted:
+            for cid in dict.fromkeys(pin.cid for pin in wanted):
                 incoming.claim(cid)
                 if not is_whole(self, cid):
                     raise _not_found(cid)
-            self._pins.add(Pin(cid, owner) for cid in wanted)
+            self._pins.add(wanted)
 
     def unpin(self, cid: Cid, owner: str) -> None:
         """End this owner's wish; possible on a full disk."""
@@ -167,13 +172,18 @@ class EmbeddedStore:
 
     def export(self, cid: Cid) -> Iterator[bytes]:
         """The whole DAG as a CARv1, from however many packs it lies in."""
-        if not self.has(cid):
-            raise _not_found(cid)
-        return self._export(cid)
+        return self.export_all((cid,))
 
-    def _export(self, cid: Cid) -> Iterator[bytes]:
-        with self._in_use.hold(cid):
-            yield from write_car((cid,), walk(self.block, cid))
+    def export_all(self, cids: Sequence[Cid]) -> Iterator[bytes]:
+        """Many DAGs as one CARv1, each block once."""
+        for cid in cids:
+            if not self.has(cid):
+                raise _not_found(cid)
+        return self._export(tuple(cids))
+
+    def _export(self, cids: tuple[Cid, ...]) -> Iterator[bytes]:
+        with self._in_use.hold_all(cids):
+            yield from write_car(cids, walk(self.block, cids))
 
     def collect(self, older_than: float) -> Collected:
         """Drop what is unpinned, unused and was last stored more than `older_than` seconds ago.

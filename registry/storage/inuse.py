@@ -27,9 +27,16 @@ class InUse:
     @contextmanager
     def hold(self, cid: Cid) -> Iterator[None]:
         """Keep a DAG while the block runs: the lease of a read."""
+        with self.hold_all((cid,)):
+            yield
+
+    @contextmanager
+    def hold_all(self, cids: Iterable[Cid]) -> Iterator[None]:
+        """Keep many DAGs while the block runs."""
         use = Use(self)
         try:
-            use.claim(cid)
+            for cid in cids:
+                use.claim(cid)
             yield
         finally:
             use.end()

@@ -10,7 +10,7 @@ owners can then pin one CID, and no pin that somebody else made is ever touched.
 
 import time
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256
@@ -73,12 +73,19 @@ class KuboStore:
 
     def put_directory(self, entries: Mapping[str, Link]) -> Link:
         """Store the directory of held entries."""
+        (stored,) = self.put_directories([entries])
+        return stored
+
+    def put_directories(self, directories: Sequence[Mapping[str, Link]]) -> list[Link]:
+        """Store many directories in one upload."""
         with Spool() as spool:
-            stored = directory(entries, spool.add)
-            for path, link in entries.items():
-                if self.block_size(link.cid) is None:
-                    raise NotFound(f"{path!r} ({link.cid}) is not held by {self._daemon.api}")
-            self._upload(spool)
+            stored = [directory(entries, spool.add) for entries in directories]
+            paths = {link.cid: path for entries in directories for path, link in entries.items()}
+            for cid, path in paths.items():
+                if self.block_size(cid) is None:
+                    raise NotFound(f"{path!r} ({cid}) is not held by {self._daemon.api}")
+            if stored:
+                self._upload(spool)
         return stored
 
     def put_car(self, chunks: Iterable[bytes]) -> CarResult:
@@ -131,20 +138,21 @@ class KuboStore:
 
     def pin(self, cid: Cid, owner: str) -> None:
         """Keep the DAG for this owner."""
-        self.pin_all((cid,), owner)
+        self.pin_each((Pin(cid, owner),))
 
-    def pin_all(self, cids: Iterable[Cid], owner: str) -> None:
-        """Keep many DAGs for this owner; all are known to be held before the first is pinned."""
-        wanted = tuple(cids)
-        full = self._owner + owner
-        if not owner or len(full.encode()) > _OWNER_BYTES:
-            raise Malformed(f"the owner of a pin has 1 to {_OWNER_BYTES} bytes, got {full!r}")
-        for cid in wanted:
+    def pin_each(self, pins: Iterable[Pin]) -> None:
+        """Keep many DAGs for their owners; all are known to be held before the first is pinned."""
+        wanted = tuple(pins)
+        for owner in {pin.owner for pin in wanted}:
+            if not owner or len((self._owner + owner).encode()) > _OWNER_BYTES:
+                raise Malformed(f"the owner of a pin has 1 to {_OWNER_BYTES} bytes, got {owner!r}")
+        for cid in dict.fromkeys(pin.cid for pin in wanted):
             if not self.has(cid):
                 raise self._not_found(cid)
         with self._turns.shared():
-            for cid in wanted:
-                self._keep(_Handle.pin(cid, full), f"{_PIN}{cid}:{full}")
+            for pin in wanted:
+                full = self._owner + pin.owner
+                self._keep(_Handle.pin(pin.cid, full), f"{_PIN}{pin.cid}:{full}")
 
     def unpin(self, cid: Cid, owner: str) -> None:
         """End this owner's wish."""
@@ -159,13 +167,18 @@ class KuboStore:
 
     def export(self, cid: Cid) -> Iterator[bytes]:
         """The whole DAG as a CARv1, each block hashed here."""
-        if not self.has(cid):
-            raise self._not_found(cid)
-        return self._export(cid)
+        return self.export_all((cid,))
 
-    def _export(self, cid: Cid) -> Iterator[bytes]:
-        with self._in_use.hold(cid):
-            yield from write_car((cid,), walk(self.block, cid))
+    def export_all(self, cids: Sequence[Cid]) -> Iterator[bytes]:
+        """Many DAGs as one CARv1, each block once."""
+        for cid in cids:
+            if not self.has(cid):
+                raise self._not_found(cid)
+        return self._export(tuple(cids))
+
+    def _export(self, cids: tuple[Cid, ...]) -> Iterator[bytes]:
+        with self._in_use.hold_all(cids):
+            yield from write_car(cids, walk(self.block, cids))
 
     def collect(self, older_than: float) -> Collected:
         """End leases older than so many seconds and let the daemon drop what no pin reaches.

@@ -4,7 +4,7 @@ The functions take a `block` function that gives verified bytes (they hash to th
 are right can still lie, a root may state 1 GiB above a leaf of 5 bytes; here that is VerificationFailed.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Protocol
@@ -158,9 +158,11 @@ def _agree(part: _Part, size: int) -> None:
         raise VerificationFailed(f"{part.cid} has {size} bytes where its parent states {part.size}")
 
 
-def walk(block_of: BlockSource, cid: Cid) -> Iterator[tuple[Cid, bytes]]:
-    """Every block of a DAG once, parents first, in the order of the links."""
-    seen, stack = {cid}, [cid]
+def walk(block_of: BlockSource, cids: Iterable[Cid]) -> Iterator[tuple[Cid, bytes]]:
+    """Every block of many DAGs once, one DAG after the other, parents first."""
+    stack = list(dict.fromkeys(cids))
+    seen = set(stack)
+    stack.reverse()
     while stack:
         here = stack.pop()
         block = block_of(here)

@@ -53,6 +53,10 @@ class ReplicatedStore:
         """Store a directory in the first store."""
         return self._first.put_directory(entries)
 
+    def put_directories(self, directories: Sequence[Mapping[str, Link]]) -> list[Link]:
+        """Store many directories in the first store."""
+        return self._first.put_directories(directories)
+
     def put_car(self, chunks: Iterable[bytes]) -> CarResult:
         """Store the blocks of a CAR in the first store."""
         return self._first.put_car(chunks)
@@ -93,19 +97,20 @@ class ReplicatedStore:
 
     def pin(self, cid: Cid, owner: str) -> None:
         """Keep the DAG for this owner."""
-        self.pin_all((cid,), owner)
+        self.pin_each((Pin(cid, owner),))
 
-    def pin_all(self, cids: Iterable[Cid], owner: str) -> None:
+    def pin_each(self, pins: Iterable[Pin]) -> None:
         """Keep many DAGs in the first store, and in each other one that answers."""
-        wanted = tuple(cids)
-        for cid in wanted:
+        wanted = tuple(pins)
+        cids = tuple(dict.fromkeys(pin.cid for pin in wanted))
+        for cid in cids:
             self._bring(cid, self._first)
-        self._first.pin_all(wanted, owner)
+        self._first.pin_each(wanted)
         for other in self._others:
             with suppress(StoreUnavailable):
-                for cid in wanted:
+                for cid in cids:
                     self._bring(cid, other)
-                other.pin_all(wanted, owner)
+                other.pin_each(wanted)
 
     def unpin(self, cid: Cid, owner: str) -> None:
         """End this owner's wish; a store that is away learns it at the next `collect`."""
@@ -121,6 +126,10 @@ class ReplicatedStore:
     def export(self, cid: Cid) -> Iterator[bytes]:
         """The whole DAG as a CARv1, from the first store that holds it."""
         return self._ask(lambda store: store.export(cid))
+
+    def export_all(self, cids: Sequence[Cid]) -> Iterator[bytes]:
+        """Many DAGs as one CARv1, from the first store that holds them all."""
+        return self._ask(lambda store: store.export_all(cids))
 
     def collect(self, older_than: float) -> Collected:
         """Bring the others up to date, then collect everywhere; the first store's figures."""

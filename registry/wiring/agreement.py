@@ -22,6 +22,7 @@ from registry.config import Home, Settings, Sqlite
 from registry.core.cid import Cid, manifest_cid, weights_cid
 from registry.core.ids import Address, Status, VersionId, hex32
 from registry.core.log import Recorded
+from registry.core.manifest import Manifest
 from registry.core.note import NoteSigner
 from registry.database import open_database, reading, sqlite_url
 from registry.errors import Conflict, NotFound, RegistryError
@@ -95,7 +96,7 @@ class Agreement:
                 Projection(engine),
                 Index(engine),
                 Pool(scratch),
-                manifest_bytes=_no_content,
+                read_manifest=_no_content,
                 reexamine=lambda _version_id: None,
             )
             while follower.step():
@@ -237,5 +238,5 @@ def _entries(path: Path, origin: str) -> list[Recorded]:
         database.close()
 
 
-def _no_content(_digest: bytes) -> bytes:
+def _no_content(_digest: bytes) -> Manifest:
     raise NotFound("the rebuilt projection reads no manifests")

@@ -99,7 +99,7 @@ def open_gateway(
         logs=logs,
         keeper=LogKeeper(logs, contracts, settings),
         anchors=Anchors(logs, contracts, signer, settings),
-        gathering=Gathering(store, parts.index, peers, service.follower.read_manifests),
+        gathering=Gathering(store, parts.index, pool, peers, service.follower.read_manifests),
         databases=databases,
         stop=threading.Event(),
         threads=[],

@@ -16,7 +16,8 @@ from registry.core.ids import VersionId, hex32
 from registry.core.manifest import parse_manifest
 from registry.errors import InvalidManifest, NotFound, RegistryError
 from registry.index import Index, Line, VersionRow
-from registry.storage.base import ContentStore
+from registry.pool import Pool
+from registry.storage.base import ContentStore, Pin
 
 _log = logging.getLogger("registry.gathering")
 _RETRY_S = 5.0
@@ -35,10 +36,16 @@ class Gathering:
     """Keeps the store complete: every sealed version is held and pinned."""
 
     def __init__(
-        self, store: ContentStore, index: Index, peers: Sequence[HttpSource], changed: Callable[[], None]
+        self,
+        store: ContentStore,
+        index: Index,
+        pool: Pool,
+        peers: Sequence[HttpSource],
+        changed: Callable[[], None],
     ) -> None:
         self._store = store
         self._index = index
+        self._pool = pool
         self._peers = tuple(peers)
         self._changed = changed
         self._wanted: dict[VersionId, None] = {}
@@ -46,10 +53,14 @@ class Gathering:
         self._news = threading.Event()
 
     def sealed(self, lines: Sequence[Line], _block: int) -> None:
-        """A listener of the follower: what was registered is wanted."""
+        """A listener of the follower: what was registered is wanted.
+
+        What came through this gateway was pinned before it was taken into its pool.
+        """
         found = [VersionId(line.args["versionId"]) for line in lines if line.name == "Registered"]
-        if found:
-            self.want(found)
+        ours = self._pool.states(found)
+        if wanted := [version_id for version_id in found if version_id not in ours]:
+            self.want(wanted)
 
     def want(self, version_ids: Sequence[VersionId]) -> None:
         """Look after these from now on."""
@@ -101,7 +112,8 @@ class Gathering:
             if not self._store.has(cid):
                 self._fetch(cid)
         files = [file.cid for file in parse_manifest(self._store.block(cids[0])).files]
-        self._store.pin_all((*cids, *files), f"version:{hex32(row.version_id)}")
+        owner = f"version:{hex32(row.version_id)}"
+        self._store.pin_each([Pin(cid, owner) for cid in (*cids, *files)])
 
     def _fetch(self, cid: Cid) -> None:
         failures: list[RegistryError] = []
@@ -118,7 +130,7 @@ class Gathering:
         return (self._store.pull,) if isinstance(self._store, Swarming) else ()
 
     def _from(self, peer: HttpSource) -> Callable[[Cid], object]:
-        return lambda cid: self._store.put_car(peer.car(cid))
+        return lambda cid: self._store.put_car(peer.car((cid,)))
 
 
 def unpinned(store: ContentStore, index: Index) -> list[VersionId]:

@@ -32,6 +32,12 @@ class Installation:
     home: Home
     url: str
     process: int
+    miners: tuple[int, ...] = ()
+
+    @property
+    def processes(self) -> dict[str, int]:
+        """Every process, by what it is."""
+        return {"service": self.process} | {f"miner {n}": pid for n, pid in enumerate(self.miners, 1)}
 
     def client(self) -> Client:
         """The development member."""
@@ -69,11 +75,13 @@ def on_anvil(folder: Path, rpc: str, miners: int) -> Iterator[Installation]:
     with ExitStack() as stack:
         serving = stack.enter_context(_command(["serve", "--port", "0"], home.root))
         url = _said(serving[1], r"serves at (http\S+)")
+        pids = []
         for number in range(1, miners + 1):
             place = _miner_home(folder, home, number, rpc, url)
             mining = stack.enter_context(_command(["miner", "run"], place))
             _said(mining[1], r"mining as (0x\S+)")
-        yield Installation(home, url, serving[0])
+            pids.append(mining[0])
+        yield Installation(home, url, serving[0], tuple(pids))
 
 
 def ask_node(rpc: str, method: str, *parameters: object) -> object:
@@ -102,8 +110,10 @@ def _miner_home(folder: Path, home: Home, number: int, rpc: str, url: str) -> Pa
 
 
 def _write_settings(home: Path, rpc: str, more: str = "") -> None:
+    # The node's WebSocket wakes who waits for a block, as an operator would have it: nobody polls.
+    wake = rpc.replace("http", "ws", 1)
     (home / "twinledger.toml").write_text(
-        f'chain = "rpc"\n[rpc]\nurl = "{rpc}"\npoll_s = 0.05\n[limits]\nrequests_per_s = 100000\n'
+        f'chain = "rpc"\n[rpc]\nurl = "{rpc},{wake}"\npoll_s = 1\n[limits]\nrequests_per_s = 100000\n'
         f"request_burst = 100000\n[quotas]\npending_per_member = 100000\n{more}"
     )
 

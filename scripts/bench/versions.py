@@ -26,7 +26,7 @@ from registry.core.cid import RAW, Cid
 from registry.core.ids import VersionId, hex32, keccak, name_hash
 from registry.core.manifest import FileEntry, Manifest, build_manifest
 from registry.core.version import NO_SALT, Version
-from registry.index import BlockMark, Line, Projection
+from registry.index import BlockMark, Line, Projection, Readable
 from registry.wiring.backends import open_chain
 from registry.wiring.consortium import create_consortium, make_keys
 from registry.wiring.gateway import open_gateway
@@ -131,10 +131,7 @@ def _full(folder: Path) -> FastAPI:
 
 def _fill(projection: Projection, namespace_id: int, submitter: str, first: int) -> None:
     manifests = [_manifest(number) for number in range(MODELS)]
-    for manifest in manifests:
-        projection.add_manifest(
-            hex32(manifest.digest), namespace="local", name=manifest.name, body=manifest.bytes, fields=()
-        )
+    projection.add_manifests(Readable(hex32(m.digest), "local", m.name, m.bytes, ()) for m in manifests)
     parent: tuple[VersionId, ...] = ()
     for start in range(0, VERSIONS, BLOCK):
         number = first + start // BLOCK

@@ -15,7 +15,7 @@ from registry.core.refs import Reference, parse_reference
 from registry.core.signing import KeySigner
 from registry.core.version import NO_SALT, Version
 from registry.errors import Conflict, NotFound
-from registry.index import BlockMark, Index, Line, Projection, Search
+from registry.index import BlockMark, Index, Line, Projection, Readable, Search
 from registry.index.search import parse_metric, search
 
 ANA = KeySigner(keccak(b"ana")).address
@@ -72,13 +72,10 @@ class Story:
         return version
 
     def reads(self, manifest: Manifest) -> None:
-        self.projection.add_manifest(
-            hex32(manifest.digest),
-            namespace=manifest.namespace,
-            name=manifest.name,
-            body=manifest.bytes,
-            fields=searchable(manifest),
+        read = Readable(
+            hex32(manifest.digest), manifest.namespace, manifest.name, manifest.bytes, searchable(manifest)
         )
+        self.projection.add_manifests([read])
 
     def status(self, version: Version, status: Status, reason: str) -> None:
         args = {"versionId": version.id, "status": int(status), "reason": reason, "by": ANA}

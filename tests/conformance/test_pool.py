@@ -1,5 +1,6 @@
 """What the pool of pending submissions promises, on every database this machine has."""
 
+import json
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -15,6 +16,7 @@ from registry.database import open_database, writing
 from registry.errors import Conflict, Malformed, StoreUnavailable, Unauthenticated
 from registry.pool import Answered, Entry, Pool, PoolState, Requests, Upload, Uploads
 from registry.pool.schema import submissions
+from registry.wire import SignedSubmission, submission_of
 
 ANA = KeySigner(keccak(b"ana")).address
 BO = KeySigner(keccak(b"bo")).address
@@ -123,10 +125,25 @@ def test_what_another_gateway_holds_is_passed_over_and_not_waited_for(open_engin
     assert [found[e.version_id].state for e in (held, free)] == [PoolState.SEALED, PoolState.EXPIRED]
 
 
-def test_submissions_are_listed_by_submitter(pool: Pool) -> None:
-    mine, other = entry("a"), entry("b", BO)
-    pool.add([mine, other])
-    assert ids(pool.listed(None, limit=9, submitter=BO)) == [other.version_id]
+def test_what_lies_in_the_file_says_what_the_entries_say(pool: Pool) -> None:
+    first, second = entry("a"), entry("b", BO)
+    pool.add([first, second])
+    pool.mark([second.version_id], PoolState.SEALED)
+    filed = pool.filed(None, limit=9)
+    assert [one.version_id for one in filed] == [hex32(e.version_id) for e in (first, second)]
+    assert pool.filed_of([second.version_id, first.version_id]) == {
+        first.version_id: filed[0],
+        second.version_id: filed[1],
+    }
+    read = SignedSubmission.model_validate(json.loads(filed[1].body))
+    assert submission_of(read.submission) == second.submission
+    assert (filed[1].submitter, filed[1].state, filed[1].deadline) == (BO, PoolState.SEALED, 2_000)
+    assert pool.filed(PoolState.PENDING, limit=9, after=filed[0].sequence) == []
+    unknown = VersionId(bytes(32))
+    assert pool.states([first.version_id, second.version_id, unknown]) == {
+        first.version_id: PoolState.PENDING,
+        second.version_id: PoolState.SEALED,
+    }
 
 
 def test_many_writers_at_once_lose_nothing_and_wait_for_each_other(pool: Pool) -> None:

@@ -15,7 +15,7 @@ import pytest
 from registry.core.cid import DAG_PB, RAW, Cid
 from registry.errors import Malformed, NotFound, VerificationFailed
 from registry.storage.base import ContentStore, Link, Pin
-from registry.storage.car import write_car
+from registry.storage.car import read_header, write_car
 from registry.storage.dagpb import FILE, NodeLink, UnixFs, encode_node, encode_unixfs
 from registry.storage.embedded import EmbeddedStore
 from registry.storage.replicated import ReplicatedStore
@@ -253,11 +253,35 @@ def test_content_stays_while_one_owner_pins_it(store: ContentStore) -> None:
 def test_all_of_many_are_pinned_or_none(store: ContentStore) -> None:
     held, missing = store.put([fresh(5)]).cid, import_file([fresh(6)]).cid
     with pytest.raises(NotFound):
-        store.pin_all([held, missing], "miner")
+        store.pin_each([Pin(held, "miner"), Pin(missing, "miner")])
     assert Pin(held, "miner") not in list(store.pins())
-    store.pin_all([held], "miner")
+    store.pin_each([Pin(held, "miner")])
     assert Pin(held, "miner") in list(store.pins())
     store.unpin(held, "miner")
+
+
+def test_directories_of_one_commit_are_those_put_one_by_one(store: ContentStore) -> None:
+    files = [store.put([fresh(n)]) for n in (7, 8)]
+    wanted = [{"a/w": files[0]}, {"w": files[1], "v": files[0]}]
+    assert store.put_directories(wanted) == [store.put_directory(entries) for entries in wanted]
+    missing = import_file([fresh(9)])
+    with pytest.raises(NotFound):
+        store.put_directories([{"only": files[0], "here": files[1]}, {"w": missing}])
+    assert store.put_directories([]) == []
+
+
+def test_many_dags_are_one_car_with_each_block_once(store: ContentStore) -> None:
+    file = store.put([fresh(MIB), fresh(2)])
+    root = store.put_directory({"w": file})
+    other = store.put([fresh(3)])
+    car = b"".join(store.export_all([root.cid, other.cid, file.cid]))
+    roots, frames = read_header([car])
+    cids = [frame.cid for frame in frames]
+    assert roots == (root.cid, other.cid, file.cid)
+    assert len(cids) == len(set(cids))
+    assert {root.cid, other.cid, file.cid} <= set(cids)
+    with pytest.raises(NotFound):
+        store.export_all([root.cid, import_file([fresh(4)]).cid])
 
 
 def test_a_collection_leaves_what_is_young(store: ContentStore) -> None:
@@ -294,7 +318,9 @@ def test_threads_put_read_pin_and_collect_at_once(store: ContentStore) -> None:
             content = dice.randbytes(dice.choice([10, 1000, MIB + 3]))
             blocks: list[tuple[Cid, bytes]] = []
             root = import_file([content], partial(keep, blocks))
-            store.pin_all([store.put([content]).cid], f"owner-{seed}") if seed % 2 else store.put([content])
+            held = store.put([content]).cid
+            if seed % 2:
+                store.pin_each([Pin(held, f"owner-{seed}")])
             store.put_car(write_car((root.cid,), blocks))
             store.pin(root.cid, f"owner-{seed}")
             assert read(store, root.cid) == content

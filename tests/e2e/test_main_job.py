@@ -163,6 +163,29 @@ def test_many_are_submitted_at_once(client: Client, make: Callable[[int], Path])
     results = client.submit_many(works)
     assert all(isinstance(result, Receipt) for result in results)
     assert len({result.version_id for result in results}) == len(works)
+    # By the page or one by one, a receipt is the same but for the log's proof, which one alone carries.
+    for result in results[:3]:
+        single = client.wait(result.version_id)
+        assert single.body.model_copy(update={"log": None}) == result.body
+        result.verify()
+    unknown = "0x" + "7" * 64
+    page = client.http.get("/v1/submissions", {"version_id": [unknown, results[0].version_id]})
+    assert [item["version_id"] for item in page["items"]] == [results[0].version_id]
+    assert page["proofs"].keys() == {results[0].tx_hash}
+
+
+def test_a_listed_submission_says_what_it_says_alone(client: Client, make: Callable[[int], Path]) -> None:
+    done = sealed(client, "local/listed", make(43))
+    listed = {item.version_id: item for item in client.submissions()}
+    alone = client.submission(done.version_id)
+    assert listed[done.version_id] == alone.model_copy(
+        update={
+            "receipt": None,
+            "submission": listed[done.version_id].submission,
+            "signature": listed[done.version_id].signature,
+        }
+    )
+    assert listed[done.version_id].submission is not None  # its own submitter sees what was signed
 
 
 def test_a_hundred_clients_that_submit_the_same_make_one_version(

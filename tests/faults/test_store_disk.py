@@ -12,7 +12,7 @@ import pytest
 
 from registry.core.cid import Cid
 from registry.errors import Conflict, NotFound, StoreUnavailable, VerificationFailed
-from registry.storage.base import Stored
+from registry.storage.base import Pin, Stored
 from registry.storage.embedded import EmbeddedStore
 
 MIB = 1 << 20
@@ -179,7 +179,7 @@ def test_reads_go_on_through_compaction(folder: Path) -> None:
     with EmbeddedStore(folder) as store:
         contents = [some(1000, seed) for seed in range(200)]
         cids = [store.put([c]).cid for c in contents]
-        store.pin_all(cids[::3], "a")
+        store.pin_each(Pin(cid, "a") for cid in cids[::3])
         stop, errors = threading.Event(), list[Exception]()
 
         def reading() -> None:

@@ -72,7 +72,7 @@ def members(name):
 
 def message(record):
     names = [m["name"] for m in members(type(record).__name__)]
-    values = [getattr(record, f.name) for f in fields(record)]
+    values = [getattr(record, f.name) for f in fields(record) if f.init]
     plain = [message(v) if isinstance(v, Version) else list(v) if type(v) is tuple else v for v in values]
     return dict(zip(names, plain, strict=True))
 

@@ -59,7 +59,7 @@ def test_what_a_miner_serves_another_store_takes_and_hashes(
     content = bytes(range(256)) * 20_000
     cid = store.put([content]).cid
     with EmbeddedStore(tmp_path / "taking") as taking:
-        taking.put_car(source(url).car(cid))
+        taking.put_car(source(url).car([cid]))
         assert b"".join(taking.get(cid)) == content
 
 
@@ -89,10 +89,10 @@ def test_a_source_that_lacks_it_or_is_away_is_passed_over(
     store: EmbeddedStore, url: str, nobody: str
 ) -> None:
     cid = store.put([b"here"]).cid
-    assert b"".join(Sources([source(nobody), source(url)]).car(cid)) == b"".join(store.export(cid))
+    assert b"".join(Sources([source(nobody), source(url)]).car([cid])) == b"".join(store.export(cid))
     absent = Cid(0x55, sha256(b"absent"))
     with pytest.raises(NotFound):
-        list(Sources([source(url)]).car(absent))
+        list(Sources([source(url)]).car([absent]))
 
 
 def test_work_is_unavailable_only_when_no_gateway_answers(nobody: str) -> None:
@@ -103,4 +103,4 @@ def test_work_is_unavailable_only_when_no_gateway_answers(nobody: str) -> None:
 def test_an_item_that_takes_too_long_is_given_up(store: EmbeddedStore, url: str) -> None:
     cid = store.put([bytes(1 << 20)]).cid
     with pytest.raises(Unavailable, match="within"):
-        list(HttpSource(url, MINER, DOMAIN, pin_timeout_s=1e-9).car(cid))
+        list(HttpSource(url, MINER, DOMAIN, pin_timeout_s=1e-9).car([cid]))

@@ -1,0 +1,110 @@
+"""One submission as a row of the pool: the records it is read as, and the way between them."""
+
+import json
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import Row
+
+from registry.core.ids import Address, VersionId, hex32
+from registry.core.version import Submission
+from registry.wire import PromiseBody, SignedSubmission, signature_of, submission_body, submission_of
+
+
+class PoolState(StrEnum):
+    """Where a submission stands in this pool; final and waiting are read off the chain."""
+
+    PENDING = "pending"
+    SEALED = "sealed"
+    REJECTED = "rejected"
+    EXPIRED = "expired"
+    CANCELLED = "cancelled"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One submission in the pool."""
+
+    submission: Submission
+    signature: bytes
+    model: str
+    reserved: int
+    received: int
+    state: PoolState = PoolState.PENDING
+    reason: str | None = None
+    promise: PromiseBody | None = None
+    sequence: int = 0
+
+    @property
+    def version_id(self) -> VersionId:
+        """The identity of the version submitted."""
+        return self.submission.version.id
+
+
+@dataclass(frozen=True, slots=True)
+class Filed:
+    """An entry as it lies in the file, for whoever only passes it on: `body` and `promise` are JSON."""
+
+    sequence: int
+    version_id: str
+    state: PoolState
+    submitter: Address
+    model: str
+    deadline: int
+    received: int
+    reason: str | None
+    body: str
+    promise: str | None
+
+
+def columns_of(entry: Entry) -> dict[str, object]:
+    """The row of an entry."""
+    body = SignedSubmission(
+        submission=submission_body(entry.submission), signature="0x" + entry.signature.hex()
+    )
+    return {
+        "version_id": hex32(entry.version_id),
+        "state": entry.state,
+        "submitter": entry.submission.version.submitter,
+        "model": entry.model,
+        "issued_at": entry.submission.issued_at,
+        "deadline": entry.submission.deadline,
+        "reserved": str(entry.reserved),
+        "received": entry.received,
+        "body": body.model_dump_json(),
+        "reason": entry.reason,
+        "promise": None if entry.promise is None else entry.promise.model_dump_json(),
+    }
+
+
+def filed_of(row: Row[Any]) -> Filed:
+    """A row as it lies in the file."""
+    return Filed(
+        sequence=row.sequence,
+        version_id=row.version_id,
+        state=PoolState(row.state),
+        submitter=row.submitter,
+        model=row.model,
+        deadline=row.deadline,
+        received=row.received,
+        reason=row.reason,
+        body=row.body,
+        promise=row.promise,
+    )
+
+
+def entry_of(row: Row[Any]) -> Entry:
+    """The entry of a row."""
+    body = SignedSubmission.model_validate(json.loads(row.body))
+    return Entry(
+        submission=submission_of(body.submission),
+        signature=signature_of(body.signature),
+        model=row.model,
+        reserved=int(row.reserved),
+        received=row.received,
+        state=PoolState(row.state),
+        reason=row.reason,
+        promise=None if row.promise is None else PromiseBody.model_validate(json.loads(row.promise)),
+        sequence=row.sequence,
+    )

@@ -1,0 +1,36 @@
+"""Manifests of the store, parsed once: admission reads one, and the follower reads it again at its seal."""
+
+import threading
+from collections import OrderedDict
+
+from registry.core.cid import manifest_cid
+from registry.core.manifest import Manifest, parse_manifest
+from registry.storage.base import ContentStore
+
+_KEPT_BYTES = 16 << 20
+
+
+class Manifests:
+    """Reads manifests by their digest and keeps the latest; a manifest is its bytes and never changes."""
+
+    def __init__(self, store: ContentStore) -> None:
+        self._store = store
+        self._kept: OrderedDict[bytes, Manifest] = OrderedDict()
+        self._bytes = 0
+        self._lock = threading.Lock()
+
+    def read(self, digest: bytes) -> Manifest:
+        """The manifest with that digest; NotFound when its bytes are not held and were not read before."""
+        with self._lock:
+            known = self._kept.get(digest)
+        if known is not None:
+            return known
+        manifest = parse_manifest(self._store.block(manifest_cid(digest)))
+        with self._lock:
+            if digest not in self._kept:
+                self._kept[digest] = manifest
+                self._bytes += len(manifest.bytes)
+            while self._bytes > _KEPT_BYTES:
+                _digest, dropped = self._kept.popitem(last=False)
+                self._bytes -= len(dropped.bytes)
+        return manifest

@@ -1,0 +1,152 @@
+"""Many submissions at once: the queue as it lies in the pool, and the receipts of what was sealed.
+
+What is only passed on is not read: the signed bodies go out as they came in.
+"""
+
+import json
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from registry.chain.gateway import Contracts
+from registry.core.ids import Address, Role, VersionId, hex32, parse_hex32
+from registry.core.lifecycle import State
+from registry.errors import Malformed
+from registry.index import Index
+from registry.pool import Filed, Pool, PoolState
+from registry.service.receipts import Receipts
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class StatusPage:
+    """A page of submissions in order of arrival, each the JSON of `SubmissionStatus`."""
+
+    items: list[Json]
+    next: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ReceiptPage:
+    """Submissions with their receipts; the proof of a seal transaction stands once for all its items."""
+
+    items: list[Json]
+    proofs: Mapping[str, Json]
+
+
+class Pages:
+    """Reads pool and projection by the page."""
+
+    def __init__(self, contracts: Contracts, index: Index, pool: Pool, receipts: Receipts) -> None:
+        self._contracts = contracts
+        self._index = index
+        self._pool = pool
+        self._receipts = receipts
+
+    def listed(self, state: str | None, *, after: int, limit: int, asker: Address | None) -> StatusPage:
+        """Submissions in order of arrival; who mines or runs a gateway sees what was signed."""
+        filed = self._pool.filed(_pool_state(state), limit=limit + 1, after=after)
+        member = None if asker is None else self._index.member(asker)
+        shows = member is not None and bool(member.roles & (Role.MINER | Role.GATEWAY))
+        page = filed[:limit]
+        bodies: list[Json] = [json.loads(one.body) for one in page]
+        states = self._states(page, bodies)
+        items = []
+        for one, body, stands in zip(page, bodies, states, strict=True):
+            is_shown = shows or one.submitter == asker
+            items.append(_status(one, stands) | (body if is_shown else _UNSHOWN) | {"receipt": None})
+        # The pool knows no blocks and no parents: a page of these two may hold fewer than `limit`.
+        if state in ("final", "waiting"):
+            items = [item for item in items if item["state"] == state]
+        return StatusPage(items, str(page[-1].sequence) if len(filed) > limit else None)
+
+    def receipts(self, version_ids: Sequence[VersionId], wait_s: int = 0) -> ReceiptPage:
+        """Where these stand, with their receipts; waits up to `wait_s` seconds for the last seal.
+
+        What never came to this gateway is left out.
+        """
+        until = time.monotonic() + wait_s
+        seen = self._pool.changes
+        while PoolState.PENDING in self._pool.states(version_ids).values():
+            left = until - time.monotonic()
+            if left <= 0:
+                break
+            seen = self._pool.wait(seen, min(left, 1.0))
+        filed = self._pool.filed_of(version_ids)
+        rows = self._index.versions(version_ids)
+        final = self._final()
+        items, proofs = [], {}
+        for version_id in version_ids:
+            one, row = filed.get(version_id), rows.get(version_id)
+            if row is not None:
+                proofs[hex32(row.tx_hash)] = self._receipts.proof(row)
+                promise = None if one is None or one.promise is None else json.loads(one.promise)
+                stands = (State.FINAL if row.block <= final else State.SEALED).value
+                head = _status(one, stands) if one else {"version_id": hex32(version_id), "state": stands}
+                receipt = self._receipts.bare(row, promise)
+                items.append({**head, "model": row.model, **_UNSHOWN, "receipt": receipt})
+            elif one is not None:
+                (stands,) = self._states([one], [json.loads(one.body)])
+                items.append(_status(one, stands) | _UNSHOWN | {"receipt": None})
+        return ReceiptPage(items, {tx_hash: proof for tx_hash, proof in proofs.items() if proof is not None})
+
+    def _final(self) -> int:
+        """The newest block that this chain trusts."""
+        link = self._contracts.link
+        return link.head().number - link.confirmations
+
+    def _states(self, filed: Sequence[Filed], bodies: Sequence[Json]) -> list[str]:
+        """What chain and clock say of entries that the pool calls pending or sealed."""
+        if not filed:
+            return []
+        head = self._contracts.link.head()
+        parents = {
+            VersionId(parse_hex32(parent))
+            for one, body in zip(filed, bodies, strict=True)
+            if one.state == PoolState.PENDING
+            for parent in body["submission"]["version"]["parents"]
+        }
+        here = {hex32(parent) for parent in self._index.sealed(parents)} if parents else set()
+        sealed = [parse_hex32(one.version_id) for one in filed if one.state == PoolState.SEALED]
+        places = self._index.places(map(VersionId, sealed)) if sealed else {}
+        final = head.number - self._contracts.link.confirmations
+        return [
+            _state(one, here.issuperset(body["submission"]["version"]["parents"]), head.time, places, final)
+            for one, body in zip(filed, bodies, strict=True)
+        ]
+
+
+_UNSHOWN: Json = {"submission": None, "signature": None}
+
+
+def _status(one: Filed, state: str) -> Json:
+    return {
+        "version_id": one.version_id,
+        "state": state,
+        "reason": one.reason,
+        "model": one.model,
+        "received": one.received,
+    }
+
+
+def _state(one: Filed, is_complete: bool, now: int, places: Mapping[str, int], final: int) -> str:
+    if one.state == PoolState.SEALED:
+        return State.FINAL if one.version_id in places and places[one.version_id] <= final else State.SEALED
+    if one.state != PoolState.PENDING:
+        return one.state.value
+    if now > one.deadline:
+        return State.EXPIRED
+    return State.PENDING if is_complete else State.WAITING
+
+
+def _pool_state(state: str | None) -> PoolState | None:
+    if state is None:
+        return None
+    if state in ("final", "waiting"):
+        return PoolState.SEALED if state == "final" else PoolState.PENDING
+    try:
+        return PoolState(state)
+    except ValueError as e:
+        raise Malformed(f"{state!r} is no state of a submission") from e

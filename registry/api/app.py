@@ -7,6 +7,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
 from registry.api import accounts, audit, content, fees, gateway, services, submissions, tasks, versions
+from registry.api.described import describing
 from registry.api.exchange import asker_of, in_thread, problem_response
 from registry.api.guard import Guard
 from registry.api.pace import Buckets, Pace
@@ -42,6 +43,7 @@ def create_app(service: Service, settings: Settings) -> FastAPI:
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(Exception, _unexpected)
+    app.openapi = describing(app)  # type: ignore[method-assign]
     return app
 
 

@@ -1,0 +1,163 @@
+"""Each write of submitting, sealing, anchoring and migrating fails once, in both ways a write can fail.
+
+"lost" = it was not persisted; "unheard" = it was persisted and the reply was lost. The real component runs in
+both cases, with one fault around one call. Whoever asked does what a caller does with an Unavailable: the
+same again. Then the work is done once, and neither `doctor` nor `audit fsck` finds anything.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from functools import wraps
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import Live, write_weights
+
+from registry.audit.logstore import LogStore
+from registry.chain.embedded import EmbeddedChain
+from registry.cli.serving import in_background
+from registry.config import Home, load_settings
+from registry.errors import ChainUnavailable, StoreUnavailable, Unavailable
+from registry.index import Projection
+from registry.pool import Pool, Requests, Uploads
+from registry.storage.embedded import EmbeddedStore
+from registry.storage.migrate import migrate, unmoved
+from registry.wiring.anchoring import Anchors
+from registry.wiring.examining import examine
+from registry.wiring.up import running
+
+
+@dataclass
+class Fault:
+    """One call of one method fails, of whoever comes first."""
+
+    of: type
+    method: str
+    is_persisted: bool
+    has_struck: threading.Event = field(default_factory=threading.Event)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @contextmanager
+    def armed(self) -> Iterator[None]:
+        real = self.of.__dict__[self.method]
+
+        @wraps(real)
+        def struck(component: Any, *args: Any, **given: Any) -> Any:
+            with self._lock:
+                is_first = not self.has_struck.is_set()
+                self.has_struck.set()
+            if not is_first:
+                return real(component, *args, **given)
+            if self.is_persisted:
+                real(component, *args, **given)
+            kind = ChainUnavailable if self.of is EmbeddedChain else StoreUnavailable
+            raise kind(f"{self.of.__name__}.{self.method} failed, as the test wants")
+
+        setattr(self.of, self.method, struck)
+        try:
+            yield
+        finally:
+            setattr(self.of, self.method, real)
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a command line without options says."""
+
+    url: str | None = None
+
+
+def until_done(act: Callable[[], Any]) -> Any:
+    """What a caller does: an Unavailable may be sent again."""
+    for _ in range(20):
+        try:
+            return act()
+        except Unavailable:
+            time.sleep(0.05)
+    raise AssertionError("it stays unavailable after one fault")
+
+
+@pytest.fixture(scope="module")
+def struck(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
+    """An installation that no other test has to trust."""
+    home = Home(tmp_path_factory.mktemp("struck") / "home").make()
+    settings = load_settings(home, {}, folder=home.root, options={"api.port": 0}).settings
+    with running(home, settings) as found, in_background(found.gateway.service, settings, found.listener):
+        yield Live(home, settings, found)
+
+
+def submitted(live: Live, folder: Path, label: str) -> None:
+    """One version, whatever failed: sealed once and found once."""
+    weights = write_weights(folder / f"{label}.safetensors", len(label) + sum(map(ord, label)))
+    with live.client() as client:
+        status = until_done(lambda: client.submit(f"local/{label}", [weights], {}, wait=False))
+        receipt = until_done(lambda: client.wait(status.version_id, 60))
+        assert [found.version_id for found in client.versions(f"local/{label}")] == [receipt.version_id]
+        until_done(lambda: client.retrieve(receipt.version_id, folder / f"{label}-back"))
+
+
+def anchored(live: Live, folder: Path, label: str) -> None:
+    """The gateway log, with something new in it, is on the chain at its published size."""
+    submitted(live, folder, label)
+    gateway = live.running.gateway
+    at_once = replace(live.settings, log=replace(live.settings.log, anchor_slots=0))
+    anchors = Anchors(gateway.logs, gateway.contracts, live.running.keys.gateway, at_once)
+    until_done(gateway.logs.gateway.log.publish)
+    until_done(anchors.anchor)
+    anchors.check()
+
+
+def migrated(live: Live, folder: Path, label: str) -> None:
+    """Everything that is pinned is in the other store."""
+    submitted(live, folder, label)
+    with EmbeddedStore(folder / label) as target:
+        until_done(lambda: list(migrate(live.running.gateway.store, target)))
+        assert unmoved(live.running.gateway.store, target) == []
+
+
+WRITES: dict[str, tuple[type, str, Callable[[Live, Path, str], None]]] = {
+    "submit-content": (EmbeddedStore, "put", submitted),
+    "submit-directory": (EmbeddedStore, "put_directory", submitted),
+    "submit-upload-note": (Uploads, "add", submitted),
+    "submit-upload-named": (Uploads, "name", submitted),
+    "submit-nonce": (Requests, "use_nonce", submitted),
+    "submit-pool": (Pool, "add", submitted),
+    "submit-promise": (LogStore, "append", submitted),
+    "seal-transaction": (EmbeddedChain, "send", submitted),
+    "seal-content": (EmbeddedStore, "put_car", submitted),
+    "seal-pin": (EmbeddedStore, "pin_all", submitted),
+    "seal-projection": (Projection, "apply", submitted),
+    "seal-manifest": (Projection, "add_manifest", submitted),
+    "seal-pool": (Pool, "mark", submitted),
+    "anchor-checkpoint": (LogStore, "publish", anchored),
+    "anchor-cosignatures": (LogStore, "add_cosignatures", anchored),
+    "migrate-content": (EmbeddedStore, "put_car", migrated),
+    "migrate-pin": (EmbeddedStore, "pin", migrated),
+}
+
+
+@pytest.mark.parametrize("is_persisted", [False, True], ids=["lost", "unheard"])
+@pytest.mark.parametrize("name", WRITES)
+def test_a_write_that_fails_once_leaves_nothing_wrong(
+    struck: Live, tmp_path: Path, name: str, is_persisted: bool
+) -> None:
+    of, method, act = WRITES[name]
+    fault = Fault(of, method, is_persisted)
+    with fault.armed():
+        act(struck, tmp_path, f"{name}-{'unheard' if is_persisted else 'lost'}")
+        assert fault.has_struck.wait(30)
+    assert wrong_in(struck) == []
+
+
+def wrong_in(live: Live) -> list[str]:
+    """What `doctor` and `audit fsck` find, when what was still under way has had its time."""
+    for _ in range(100):
+        found = [one.result for one in examine(live.home, live.settings, Options()) if one.is_wrong]
+        if not found:
+            break
+        time.sleep(0.1)
+    return found

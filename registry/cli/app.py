@@ -11,11 +11,12 @@ from registry.cli.context import Globals, split_globals
 from registry.cli.output import error_line
 from registry.errors import RegistryError
 
+_NAME = "twinledger"
 _USAGE = 2
 _HELP = "add --help to see what the command takes"
 
 app = typer.Typer(
-    name="twinledger",
+    name=_NAME,
     help="A registry for pre-trained digital-twin models of wireless systems.",
     no_args_is_help=True,
     add_completion=False,
@@ -48,8 +49,11 @@ def run(arguments: list[str]) -> int:
     given = Globals(json="--json" in arguments)
     try:
         given, rest = split_globals(arguments)
+        if (wanted := _help(rest)) is not None:
+            print(wanted)
+            return 0
         with given.applied():
-            typer.main.get_command(app).main(rest, prog_name="twinledger")
+            typer.main.get_command(app).main(rest, prog_name=_NAME)
     except SystemExit as e:
         # How typer ends every run: 0, 2 for the usage, or what a command chose.
         code = e.code if isinstance(e.code, int) else 0
@@ -74,6 +78,27 @@ def run(arguments: list[str]) -> int:
         _fail(RegistryError(f"{type(e).__name__}: {e}", hint="this is a bug: report what is above"), given)
         return RegistryError.exit_code
     return 0
+
+
+def _help(rest: Sequence[str]) -> str | None:
+    """The help that a line asks for; None where typer has to read the line.
+
+    Typer reads a command's arguments before it prints its help, and loads pydantic for that: half a second.
+    """
+    if "--help" not in rest:
+        return None
+    command = typer.main.get_command(app)
+    context = typer.Context(command, info_name=_NAME)
+    for word in rest:
+        below = getattr(command, "commands", {})
+        if word in below:
+            command = below[word]
+            context = typer.Context(command, info_name=word, parent=context)
+        elif below and word != "--help":
+            return None
+        else:
+            break
+    return str(command.get_help(context))
 
 
 def _fail(error: RegistryError, given: Globals) -> None:

@@ -2,6 +2,7 @@
 
 import io
 import json
+import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -283,3 +284,21 @@ def test_findings_of_fsck_are_one_document(twinledger, live):
 def test_settings_are_shown_as_the_file_would_hold_them(twinledger, tmp_path):
     shown = twinledger("config", "show", "--home", tmp_path, "--json").json
     assert (shown["chain"], shown["embedded_chain.chain_id"], shown["rpc.url"]) == ("embedded", "842001", "")
+
+
+@pytest.mark.parametrize("line", ["--help", "submit --help", "submit local/a --help", "audit --help"])
+def test_help_is_printed_without_loading_what_only_a_run_needs(line):
+    program = f"""
+import sys
+from registry.cli.app import run
+code = run({line.split()!r})
+loaded = {{"pydantic", "numpy", "sqlalchemy", "fastapi", "web3", "rich"}} & set(sys.modules)
+sys.exit(code or ", ".join(sorted(loaded)) or 0)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("Usage: twinledger")
+
+
+def test_help_for_no_command_is_a_usage_error(twinledger):
+    assert twinledger("nothing", "--help").code == 2

@@ -10,6 +10,6 @@ found = client.retrieve("local/ran-twin", to="model")
 from registry.sdk.client import Client
 from registry.sdk.receipts import Receipt
 from registry.sdk.retrieval import Retrieved
-from registry.sdk.submitting import Quote
+from registry.sdk.submitting import Quote, Work
 
-__all__ = ["Client", "Quote", "Receipt", "Retrieved"]
+__all__ = ["Client", "Quote", "Receipt", "Retrieved", "Work"]

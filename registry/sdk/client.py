@@ -103,9 +103,9 @@ class Client:
     def submit(
         self,
         model: str,
-        files: Sequence[str | Path],
+        files: Sequence[str | Path] | str | Path,
         manifest: Mapping[str, object] | str | Path,
-        parents: Sequence[str] = (),
+        parents: Sequence[str] | str = (),
         fee: str = "standard",
         wait: bool = True,
         salt: bytes | str | None = None,
@@ -129,9 +129,13 @@ class Client:
         return self._submitter.wait(prepared.version_id, timeout_s) if wait else status
 
     def submit_many(
-        self, works: Sequence[Work], *, wait: bool = True, timeout_s: float = _SEAL_TIMEOUT_S
+        self,
+        works: Sequence[Work | Mapping[str, Any]],
+        *,
+        wait: bool = True,
+        timeout_s: float = _SEAL_TIMEOUT_S,
     ) -> list[Receipt | SubmissionStatus | RegistryError]:
-        """Register many versions in arrays of 200, in order; per item its receipt, status or refusal."""
+        """Register `Work`s, or mappings of what `submit` takes, in arrays of 200; what became of each."""
         prepared = self._submitter.prepare_many(works)
         refusals = self._submitter.send_many(prepared)
         sent = [p.version_id for p, refusal in zip(prepared, refusals, strict=True) if refusal is None]
@@ -197,10 +201,7 @@ class Client:
         }
 
     def search(self, **conditions: Any) -> Iterator[VersionAnswer]:
-        """Versions that fit: q, tag, near, carrier_hz, scenario, cell, metric, dataset, participant, sort.
-
-        Every page is read in turn; `cursor` is the `next` of the page after which to begin.
-        """
+        """Versions that fit: q, tag, near, carrier_hz, scenario, cell, metric, dataset, participant; cursor."""
         for item in self.http.items("/v1/search", _query(conditions)):
             yield parse_body(VersionAnswer, item)
 

@@ -22,13 +22,13 @@ class LocalFile:
     link: Link
 
 
-def read_files(paths: Sequence[str | Path | LocalFile]) -> list[LocalFile]:
+def read_files(given: Sequence[str | Path | LocalFile] | str | Path) -> list[LocalFile]:
     """Hash every file; a folder stands for all files below it, one that was read before for itself.
 
     Malformed for pickles and broken weight files, NotFound for a missing one.
     """
     named: dict[str, Path | LocalFile] = {}
-    for path in paths:
+    for path in [given] if isinstance(given, str | Path) else given:
         for name, source in _named(path):
             if name in named:
                 raise Malformed(f"two files would be called {name!r}: {named[name]} and {source}")

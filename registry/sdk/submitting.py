@@ -44,12 +44,12 @@ _ARRAY = 200
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """One submission to make: what `Client.submit` takes, for `submit_many`."""
+    """One submission to make: what `Client.submit` takes, for `submit_many`; one file may stand alone."""
 
     model: str
-    files: Sequence[str | Path | LocalFile]
+    files: Sequence[str | Path | LocalFile] | str | Path
     manifest: Mapping[str, object] | str | Path
-    parents: Sequence[str] = ()
+    parents: Sequence[str] | str = ()
     fee: str = "standard"
     salt: bytes | str | None = None
     max_price: int | None = None
@@ -78,8 +78,9 @@ class Submitter:
         (prepared,) = self.prepare_many([work])
         return prepared
 
-    def prepare_many(self, works: Sequence[Work]) -> list[Prepared]:
+    def prepare_many(self, given: Sequence[Work | Mapping[str, Any]]) -> list[Prepared]:
         """Prepare each, with the account and the menu asked for once."""
+        works = [work if isinstance(work, Work) else _work(work) for work in given]
         account = self._account(self._session.signer())
         # Who names a price for every item needs no menu.
         menu = self._http.get("/v1/fees/menu") if any(work.max_price is None for work in works) else {}
@@ -95,7 +96,8 @@ class Submitter:
                 f"--namespace {namespace} --role submitter",
             )
         files = read_files(work.files)
-        parents = tuple(VersionId(parse_hex32(self._session.version_id(ref))) for ref in work.parents)
+        named = [work.parents] if isinstance(work.parents, str) else work.parents
+        parents = tuple(VersionId(parse_hex32(self._session.version_id(ref))) for ref in named)
         manifest = build_manifest(
             namespace, name, [file.entry for file in files], parents, read_manifest(work.manifest)
         )
@@ -208,6 +210,8 @@ def read_manifest(given: Mapping[str, object] | str | Path) -> Mapping[str, obje
     """A manifest as a mapping, from a mapping or a JSON file."""
     if isinstance(given, Mapping):
         return given
+    if not isinstance(given, str | Path):
+        raise Malformed(f"the manifest is {given!r}", hint="give a mapping, or the path of a JSON file")
     try:
         value = strict_json(Path(given).read_bytes())
     except FileNotFoundError as e:
@@ -226,6 +230,13 @@ def checked_receipt(body: ReceiptBody, version_id: str) -> Receipt:
     receipt = Receipt(body)
     receipt.verify()
     return receipt
+
+
+def _work(given: Mapping[str, Any]) -> Work:
+    try:
+        return Work(**given)
+    except TypeError as e:
+        raise Malformed(f"an item of submit_many is not what submit takes: {e}") from e
 
 
 def _salt(given: bytes | str | None) -> bytes:

@@ -219,3 +219,16 @@ def test_a_model_without_an_active_version_says_so(client, weights):
     with pytest.raises(NotFound, match="no active version"):
         client.version("local/withdrawn")
     assert client.version("local/withdrawn@v1").status == "revoked"
+
+
+def test_many_are_submitted_as_mappings_and_one_file_may_stand_alone(client, tmp_path):
+    files = [write_weights(tmp_path / f"{number}.safetensors", 120 + number) for number in range(2)]
+    works = [{"model": "local/many", "files": str(file), "manifest": {"tags": [file.stem]}} for file in files]
+    first, second = client.submit_many(works)
+    assert [first.number, second.number] == [1, 2]
+    again = client.submit("local/many", files[0], {"tags": ["again"]}, parents="local/many@v1")
+    assert client.version(again.version_id).version.parents == [first.version_id]
+    with pytest.raises(Malformed, match="submit_many"):
+        client.submit_many([{"modell": "local/many"}])
+    with pytest.raises(Malformed, match="the manifest is None"):
+        client.submit("local/many", files, None)

@@ -201,7 +201,7 @@ class Client:
         }
 
     def search(self, **conditions: Any) -> Iterator[VersionAnswer]:
-        """Versions that fit q, tag, near, carrier_hz, scenario, cell, metric, dataset, participant; by sort."""
+        """What fits q, tag, near, carrier_hz, scenario, cell, metric, dataset, participant; sort, cursor."""
         for item in self.http.items("/v1/search", _query(conditions)):
             yield parse_body(VersionAnswer, item)
 

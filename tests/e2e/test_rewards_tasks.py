@@ -158,7 +158,7 @@ def test_a_task_that_cannot_pay_or_whose_parameters_nobody_holds_is_not_opened(l
 
 def test_a_dropped_device_proves_it_and_the_council_voids_the_root(live):
     people = cast(live, "dropped")
-    task = people.sponsor.tasks.create(plan(people))
+    task = people.sponsor.tasks.create(plan(people, window_s=300, deadline_s=3_600))
     people.wait_past(task.reveals_until)
     people.sponsor.tasks.begin(task.task, 0, EVALUATION)
     train(people, task, [100_000, 200_000, 300_000])

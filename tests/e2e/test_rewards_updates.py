@@ -1,10 +1,12 @@
 """Updates encrypted to the aggregator and the validators, opened in a challenge, and what that shows."""
 
+import json
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors.numpy import save
 
 sys.path.append(str(Path(__file__).parent))
 
@@ -13,11 +15,13 @@ from rewards_world import EVALUATION, cast, plan, update_of  # after the path th
 from incentives.averaging import average, average_digest
 from incentives.payouts import Scope
 from incentives.settlement import Record, settle
+from registry.cli.app import run
 from registry.core.ids import keccak, parse_hex32, sha256, to_address
 from registry.core.sealed_update import Handover, handover_digest
 from registry.core.signing import KeySigner
 from registry.core.version import Domain
 from registry.errors import Conflict, NotAuthorized, NotFound
+from registry.sdk.updates import values_of
 from registry.storage.unixfs import import_file
 from registry.wire import parse_body
 from registry.wire_payouts import PayoutFile, payout_file
@@ -25,12 +29,16 @@ from registry.wire_tasks import agreement_of
 from registry.wire_updates import handover_body
 
 
+# A window in which a busy machine challenges in time.
+UNHURRIED = {"window_s": 300, "deadline_s": 3_600}
+
+
 def begun(live, label, updates):
     """A task whose devices committed to these updates and handed them over; all readers have keys."""
     people = cast(live, label, devices=len(updates))
     for validator in people.validators:
         validator.members.make_key()
-    task = people.sponsor.tasks.create(plan(people))
+    task = people.sponsor.tasks.create(plan(people, **UNHURRIED))
     people.wait_past(task.reveals_until)
     people.sponsor.tasks.begin(task.task, 0, EVALUATION)
     for samples, (device, update) in enumerate(zip(people.devices, updates, strict=True), start=1):
@@ -151,3 +159,44 @@ def hand_over_bytes(client, signer, task, raw):
     signature = signer.sign_hash(handover_digest(domain, given))
     body = {"handover": handover_body(given).model_dump(), "signature": "0x" + signature.hex()}
     client.http.post(f"/v1/tasks/{task}/updates", body)
+
+
+def test_a_round_by_commands_alone_is_opened_and_judged(live, tmp_path, capsys):
+    people = cast(live, "typed", devices=0)
+    for validator in people.validators:
+        validator.members.make_key()
+    task = people.sponsor.tasks.create(plan(people, **UNHURRIED))
+    people.wait_past(task.reveals_until)
+    number, own = str(task.task), people.sponsor.address
+    (tmp_path / "evaluation").write_bytes(b"rows that nobody trained on")
+    (tmp_path / "mine.safetensors").write_bytes(save({"w": update_of(5)}))
+
+    def typed(*words, exits=0):
+        code = run(["task", *words, "--home", str(live.home.root), "--json"])
+        found = capsys.readouterr()
+        assert code == exits, found.err
+        return json.loads(found.out)
+
+    typed("begin", number, "--evaluation", str(tmp_path / "evaluation"))
+    typed("contribute", number, "--update", str(tmp_path / "mine.safetensors"), "--samples", "9")
+    assert typed("updates", number, "-o", str(tmp_path / "opened")) == {
+        str(own): (tmp_path / "mine.safetensors").stat().st_size
+    }
+    (opened,) = (tmp_path / "opened").iterdir()
+    assert opened.read_bytes() == (tmp_path / "mine.safetensors").read_bytes()
+    typed("average", number, "-o", str(tmp_path / "none"), exits=3)
+    # The aggregator's own contribution carries both of its signatures at once.
+    (entry,) = people.sponsor.tasks.contributions(task.task, 0)
+    evaluation = sha256(b"rows that nobody trained on")
+    for validator in people.validators:
+        shown = values_of(validator.tasks.open_update(entry))
+        validator.tasks.measure(entry, evaluation=evaluation, losses=(10**6, 10**5), update=shown)
+    typed("average", number, "-o", str(tmp_path / "average"))
+    assert (tmp_path / "average").read_bytes() == update_of(5).tobytes()
+    typed("settle", number, "--average", str(tmp_path / "mine.safetensors"))
+    typed("disclose", number, "-o", str(tmp_path / "keys.json"), exits=4)
+    typed("challenge", number, "--round", "0", "--reason", "that is no average")
+    typed("disclose", number, "-o", str(tmp_path / "keys.json"))
+    said = typed("judge", number, "--openings", str(tmp_path / "keys.json"), exits=5)
+    assert "the aggregator states the average" in said["detail"]
+    people.close()

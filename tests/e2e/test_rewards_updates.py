@@ -28,7 +28,6 @@ from registry.wire_payouts import PayoutFile, payout_file
 from registry.wire_tasks import agreement_of
 from registry.wire_updates import handover_body
 
-
 # A window in which a busy machine challenges in time.
 UNHURRIED = {"window_s": 300, "deadline_s": 3_600}
 

@@ -213,8 +213,9 @@ def _settings(fields: Fields, slots: int) -> DeploySettings:
     fees = FeeSettings(
         slots_per_epoch=slots,
         slot_s=_SLOT_S,
-        eta=fields.integer("eta", low=0, high=255),
-        run_cap=fields.integer("run_cap", low=0),
+        eta=fields.integer("eta", low=0, high=32),
+        # No run is longer than two epochs, so a cap above that is as good as none.
+        run_cap=min(fields.integer("run_cap", low=0), 2 * slots),
         eps=fields.integer("eps", low=1),
         g_h=fields.integer("gH", low=0),
         g_l=fields.integer("gL", low=0),

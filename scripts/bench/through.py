@@ -33,7 +33,7 @@ _TICK = os.sysconf("SC_CLK_TCK")
 
 def measure(*, full: bool) -> list[Result]:
     """One miner: the cores are few."""
-    items = 20_000 if full else 4_000
+    items = 20_000 if full else 2_000
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         rpc = stack.enter_context(anvil(folder / "anvil"))

@@ -3,8 +3,9 @@
 import hashlib
 import re
 from collections.abc import Awaitable, Callable, Iterator, Sequence
+from typing import Annotated
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
 from registry.api.exchange import answer, caller_of, caller_with, in_thread, problem_response, service_of
@@ -65,11 +66,11 @@ async def put_unnamed(request: Request) -> Response:
 
 
 @router.get("/v1/content", response_class=StreamingResponse)
-async def get_many(request: Request) -> Response:
+async def get_many(request: Request, cid: Annotated[list[str] | None, Query()] = None) -> Response:
     """Many DAGs as one CAR, for miners and gateways: `?cid=…&cid=…`; 404 unless all are held."""
     caller = await caller_of(request, "content")
     service = service_of(request)
-    cids = [Cid.parse(text) for text in request.query_params.getlist("cid")]
+    cids = [Cid.parse(text) for text in cid or ()]
     if not 0 < len(cids) <= MAX_CIDS:
         raise Malformed(f"give 1 to {MAX_CIDS} cid parameters, got {len(cids)}")
     pieces = await in_thread(service.copies, cids, caller)

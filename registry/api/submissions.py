@@ -1,8 +1,8 @@
 """Submissions: taken one by one or by the array, listed, shown, cancelled."""
 
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 
 from registry.api.exchange import (
     SELF_SIGNED,
@@ -68,7 +68,11 @@ async def submit(request: Request) -> Response:
 
 @router.get("/v1/submissions")
 async def list_submissions(
-    request: Request, state: str | None = None, cursor: str = "0", limit: int = 100
+    request: Request,
+    state: str | None = None,
+    cursor: str = "0",
+    limit: int = 100,
+    version_id: Annotated[list[str] | None, Query()] = None,
 ) -> Response:
     """Submissions in order of arrival; miners and gateways see what was signed.
 
@@ -77,7 +81,7 @@ async def list_submissions(
     """
     caller = await caller_of(request, "submissions")
     pages = service_of(request).pages
-    named = request.query_params.getlist("version_id")
+    named = version_id or []
     if named:
         wanted = [VersionId(parse_hex32(text.lower())) for text in named[: MAX_ITEMS + 1]]
         if len(wanted) > MAX_ITEMS:

@@ -1,29 +1,36 @@
-"""Each write of submitting, sealing, anchoring and migrating fails once, in both ways a write can fail.
+"""Each write of submitting, sealing, settling, anchoring and migrating fails once, in both ways it can.
 
 "lost" = it was not persisted; "unheard" = it was persisted and the reply was lost. The real component runs in
 both cases, with one fault around one call. Whoever asked does what a caller does with an Unavailable: the
 same again. Then the work is done once, and neither `doctor` nor `audit fsck` finds anything.
 """
 
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
-from functools import wraps
+from functools import partial, wraps
 from pathlib import Path
 from typing import Any
 
 import pytest
 from conftest import Live, write_weights
 
+sys.path.append(str(Path(__file__).parents[1] / "e2e"))
+
+from rewards_world import EVALUATION, cast, plan, update_of  # after the path that finds it
+
 from registry.audit.logstore import LogStore
 from registry.chain.embedded import EmbeddedChain
 from registry.cli.serving import in_background
 from registry.config import Home, load_settings
-from registry.errors import ChainUnavailable, StoreUnavailable, Unavailable
+from registry.core.ids import sha256, to_address
+from registry.errors import ChainUnavailable, Conflict, StoreUnavailable, Unavailable
 from registry.index import Projection
 from registry.pool import Pool, Requests, Uploads
+from registry.pool.contributions import Contributions
 from registry.storage.embedded import EmbeddedStore
 from registry.storage.migrate import migrate, unmoved
 from registry.wiring.anchoring import Anchors
@@ -79,6 +86,15 @@ def until_done(act: Callable[[], Any]) -> Any:
         except Unavailable:
             time.sleep(0.05)
     raise AssertionError("it stays unavailable after one fault")
+
+
+def until_it_stands(act: Callable[[], Any]) -> None:
+    """As `until_done`, for what is signed anew each time: the chain refuses what was done unheard."""
+    try:
+        act()
+    except Unavailable:
+        with suppress(Conflict):
+            until_done(act)
 
 
 @pytest.fixture(scope="module")
@@ -161,3 +177,42 @@ def wrong_in(live: Live) -> list[str]:
             break
         time.sleep(0.1)
     return found
+
+
+@pytest.mark.parametrize("is_persisted", [False, True], ids=["lost", "unheard"])
+def test_a_round_is_settled_once_through_failing_writes(struck: Live, is_persisted: bool) -> None:
+    """From contribution to settlement each write fails once; every device is owed what it would have been."""
+    people = cast(struck, "unheard" if is_persisted else "lost", devices=2)
+    aggregator = people.sponsor.tasks
+    task = aggregator.create(plan(people))
+    people.wait_past(task.reveals_until)
+
+    def through(of: type, method: str, act: Callable[[], Any]) -> Any:
+        fault = Fault(of, method, is_persisted)
+        with fault.armed():
+            answer = until_done(act)
+            assert fault.has_struck.is_set()
+        return answer
+
+    with Fault(EmbeddedChain, "send", is_persisted).armed():
+        until_it_stands(lambda: aggregator.begin(task.task, 0, EVALUATION))
+    for number, device in enumerate(people.devices):
+        digest = sha256(update_of(number).tobytes())
+        contribute = partial(device.tasks.contribute, task.task, 0, digest, samples=10)
+        through(Contributions, "add", contribute)
+    through(Contributions, "countersign", lambda: aggregator.countersign(task.task, 0))
+    for entry in aggregator.contributions(task.task, 0):
+        number = [device.address for device in people.devices].index(to_address(entry.contribution.device))
+        for validator in people.validators:
+            measure = partial(validator.tasks.measure, entry, losses=(10**6, 500_000))
+            about = {"evaluation": EVALUATION, "update": update_of(number)}
+            through(Contributions, "measure", partial(measure, **about))
+    content = Fault(EmbeddedStore, "put", is_persisted)
+    with content.armed(), pytest.raises(StoreUnavailable):
+        aggregator.settle(task.task, 0)
+    with Fault(EmbeddedChain, "send", is_persisted).armed():
+        until_it_stands(lambda: aggregator.settle(task.task, 0))
+    (settled,) = aggregator.payouts(task.task)
+    assert len(settled.leaves) == len(people.devices)
+    people.close()
+    assert wrong_in(struck) == []

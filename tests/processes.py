@@ -33,7 +33,7 @@ from registry.keystore import DEVELOPMENT, write_private
 DEVNET = Path(__file__).parents[1] / "scripts" / "devnet"
 # The first account of anvil's well-known mnemonic.
 RICH = KeySigner(bytes.fromhex("ac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80"))
-_PATIENCE_S = 120
+_PATIENCE_S = 300
 
 
 @dataclass(frozen=True)

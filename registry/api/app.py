@@ -11,6 +11,7 @@ from registry.api.described import describing
 from registry.api.exchange import asker_of, in_thread, problem_response
 from registry.api.guard import Guard
 from registry.api.pace import Buckets, Pace
+from registry.api.trace import Trace
 from registry.config import Settings
 from registry.errors import Malformed, NotFound, RegistryError
 from registry.service import Service
@@ -37,6 +38,7 @@ def create_app(service: Service, settings: Settings) -> FastAPI:
     app.state.buckets = Buckets(settings.limits)
     app.add_middleware(Pace, buckets=app.state.buckets)
     app.add_middleware(Guard, tls=settings.api.tls_certificate_file is not None)
+    app.add_middleware(Trace)
     for router in ROUTERS:
         app.include_router(router)
     app.add_exception_handler(RegistryError, _problem)

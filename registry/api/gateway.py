@@ -67,5 +67,5 @@ async def readyz(request: Request) -> Response:
 async def metrics(request: Request) -> Response:
     """Figures for a Prometheus scrape."""
     await caller_of(request, "metrics")
-    text = await in_thread(service_of(request).health.metrics)
+    text = await in_thread(service_of(request).metrics.text)
     return Response(text, media_type="text/plain; version=0.0.4")

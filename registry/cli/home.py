@@ -28,8 +28,10 @@ def up(
 ) -> None:
     """Run chain, store, three miners and the API in one process; survives restarts."""
     from registry.cli.serving import serve_up
+    from registry.wiring.diagnostics import write_diagnostics
 
     chosen = settings(api__host=host, api__port=port)
+    write_diagnostics(chosen.diagnostics)
     serve_up(home(), chosen, lambda url: note(f"TwinLedger is up at {url} (home {home().root})"))
 
 
@@ -39,8 +41,10 @@ def serve(
 ) -> None:
     """Run the API alone, on the configured chain, store and database."""
     from registry.cli.serving import serve_gateway
+    from registry.wiring.diagnostics import write_diagnostics
 
     chosen = settings(api__host=host, api__port=port)
+    write_diagnostics(chosen.diagnostics)
     serve_gateway(home(), chosen, lambda url: note(f"the gateway serves at {url}"))
 
 
@@ -88,12 +92,23 @@ def deploy(
     council: Annotated[str | None, typer.Option(help="addresses of the council, comma-separated")] = None,
     threshold: Annotated[int, typer.Option(help="approvals a proposal needs", min=1)] = 1,
     out: Annotated[Path | None, typer.Option(help="where to write deployment.json")] = None,
+    predecessor: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="deployment.json of the deployment that this one succeeds"),
+    ] = None,
 ) -> None:
     """Put the contracts on a chain and write deployment.json."""
     from registry.wiring.deploying import deploy_contracts
 
     path, deployment = deploy_contracts(
-        home(), settings(), globals_().key, rpc=rpc, council=council, threshold=threshold, out=out
+        home(),
+        settings(),
+        globals_().key,
+        rpc=rpc,
+        council=council,
+        threshold=threshold,
+        out=out,
+        predecessor=predecessor,
     )
     rows = [[name, held.address] for name, held in deployment.contracts.items()]
     document = {
@@ -105,9 +120,12 @@ def deploy(
 
 def miner_run() -> None:
     """Mine for the configured gateways, on the configured chain and store."""
+    from registry.wiring.diagnostics import write_diagnostics
     from registry.wiring.mining import run_miner
 
-    run_miner(home(), settings(), globals_().key, lambda text: note(text))
+    chosen = settings()
+    write_diagnostics(chosen.diagnostics)
+    run_miner(home(), chosen, globals_().key, lambda text: note(text))
 
 
 def miner_list() -> None:

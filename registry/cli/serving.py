@@ -60,7 +60,7 @@ def _server(service: Service, settings: Settings) -> uvicorn.Server:
     api = settings.api
     config = uvicorn.Config(
         create_app(service, settings),
-        log_level="warning",
+        log_config=None,
         access_log=False,
         http="httptools",
         ws="none",

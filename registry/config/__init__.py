@@ -5,6 +5,7 @@ from registry.config.load import Loaded, load_settings, read_secret
 from registry.config.model import (
     Access,
     Api,
+    Diagnostics,
     EmbeddedChain,
     EmbeddedStore,
     Fees,
@@ -27,6 +28,7 @@ __all__ = [
     "SETTINGS",
     "Access",
     "Api",
+    "Diagnostics",
     "EmbeddedChain",
     "EmbeddedStore",
     "Fees",

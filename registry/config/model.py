@@ -229,6 +229,19 @@ class Miner:
 
 
 @dataclass(frozen=True, slots=True)
+class Diagnostics:
+    """What services write on stderr."""
+
+    format: Annotated[Literal["text", "json"], About("lines for a person, or one JSON object per line")] = (
+        "text"
+    )
+    level: Annotated[
+        Literal["debug", "info", "warning", "error"],
+        About("least important lines that are written; each request is an `info`"),
+    ] = "warning"
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """Everything that can be set."""
 
@@ -244,6 +257,7 @@ class Settings:
     gateway: Gateway = field(default_factory=Gateway)
     log: Log = field(default_factory=Log)
     miner: Miner = field(default_factory=Miner)
+    diagnostics: Diagnostics = field(default_factory=Diagnostics)
 
     def is_open(self, group: str) -> bool:
         """Whether unsigned requests of this route group (a field of `Access`) are served."""

@@ -263,6 +263,12 @@ class Index(Relations):
             row = connection.execute(select(t.blocks).order_by(t.blocks.c.number.desc()).limit(1)).first()
         return None if row is None else BlockMark(row.number, bytes.fromhex(row.hash[2:]), row.time)
 
+    def events_until(self, block: int) -> int:
+        """How many events of the chain are projected up to this block."""
+        query = select(func.count()).select_from(t.events).where(t.events.c.block <= block)
+        with reading(self.engine) as connection:
+            return int(connection.execute(query).scalar_one())
+
     def _members(self, address: Address | None) -> list[MemberRow]:
         query = (
             select(t.memberships, t.namespaces.c.name.label("namespace"))

@@ -15,7 +15,7 @@ from registry.chain.gateway import Contracts
 from registry.config import Settings
 from registry.core.admission import AdmissionLimits
 from registry.core.cid import Cid
-from registry.core.ids import Role
+from registry.core.ids import Address, Role
 from registry.core.manifest import FileEntry
 from registry.errors import NotAuthorized, RegistryError
 from registry.index import Index, Projection, VersionRow
@@ -33,6 +33,7 @@ from registry.service.follower import Follower
 from registry.service.health import Health
 from registry.service.journal import Asker, Journal
 from registry.service.manifests import Manifests
+from registry.service.metrics import Metrics
 from registry.service.miners import Miners
 from registry.service.pages import Pages
 from registry.service.receipts import Receipts
@@ -63,6 +64,7 @@ class Parts:
     journal: Journal
     chain_log: LogStore
     witness: Witness
+    account: Address
     settings: Settings
 
 
@@ -116,6 +118,9 @@ class Service:
             parts.contracts, parts.index, receipts, {CHAIN: parts.chain_log, GATEWAY: own.log}, own.openings
         )
         self.health = Health(parts.contracts, parts.index, parts.pool, parts.store, self.follower)
+        logs = {"chain": parts.chain_log, "gateway": own.log}
+        self.metrics = Metrics(parts.contracts, parts.index, parts.pool, parts.store, logs, parts.account)
+        self.follower.listeners.append(self.metrics.heard)
         self._stop = threading.Event()
         self._threads: list[threading.Thread] = []
 

@@ -48,11 +48,26 @@ class Content:
     def put_car(self, chunks: Iterable[bytes], *, caller: str | None) -> CarResult:
         """Take the blocks of a CAR; each root that is a whole file counts as an upload."""
         who = caller or ANONYMOUS
-        result = self.store.put_car(self._metered(chunks, who))
+        running, received = hashlib.sha256(), 0
+
+        def counted() -> Iterator[bytes]:
+            nonlocal received
+            for chunk in self._metered(chunks, who):
+                running.update(chunk)
+                received += len(chunk)
+                yield chunk
+
+        result = self.store.put_car(counted())
         now = int(self._clock())
         whole = [root for root in dict.fromkeys(result.roots) if self.store.has(root)]
-        digests = self.sha256_of(whole)
-        self._uploads.add(Upload(root, digests[root], self.store.stat(root).size, who, now) for root in whole)
+        digests, known = self.sha256_of(whole), self._uploads.get_many(whole)
+        files = [Upload(root, digests[root], self.store.stat(root).size, who, now) for root in whole]
+        # Blocks under no whole root take space too: what no file accounts for is kept under the archive's own
+        # digest, or a CAR without roots would pass by every quota.
+        rest = received - sum(file.size for file in files if file.cid not in known)
+        if rest > 0:
+            files.append(Upload(Cid(RAW, running.digest()), running.digest(), rest, who, now))
+        self._uploads.add(files)
         return result
 
     def get(self, cid: Cid, *, offset: int = 0, length: int | None = None) -> Iterator[bytes]:

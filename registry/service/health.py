@@ -1,11 +1,11 @@
-"""Whether the gateway is ready, and if not, why; and its figures for a Prometheus scrape."""
+"""Whether the gateway is ready, and if not, why."""
 
 from collections.abc import Callable
 
 from registry.chain.gateway import Contracts
 from registry.errors import RegistryError
 from registry.index import Index
-from registry.pool import Pool, PoolState
+from registry.pool import Pool
 from registry.service.follower import Follower
 from registry.storage.base import ContentStore
 
@@ -39,20 +39,6 @@ class Health:
             except RegistryError as e:
                 found.append(f"{e.code}: {e.message}")
         return found
-
-    def metrics(self) -> str:
-        """Prometheus text format."""
-        head = self._contracts.link.head()
-        tip = self._index.tip()
-        figures = {
-            "twinledger_pool_pending": self._pool.count(PoolState.PENDING),
-            "twinledger_pool_sealed": self._pool.count(PoolState.SEALED),
-            "twinledger_chain_head": head.number,
-            "twinledger_chain_time_seconds": head.time,
-            "twinledger_index_block": tip.number if tip else -1,
-            "twinledger_index_lag_blocks": head.number - (tip.number if tip else -1),
-        }
-        return "".join(f"# TYPE {name} gauge\n{name} {value}\n" for name, value in figures.items())
 
     def _check_follower(self) -> None:
         if self._follower.failure is not None:

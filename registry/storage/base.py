@@ -108,5 +108,8 @@ class ContentStore(Protocol):
     def collect(self, older_than: float) -> Collected:
         """Drop what nobody needs and free its disk space."""
 
+    def size_bytes(self) -> int:
+        """What the content takes on disk; of a store that is shared, with what others keep in it."""
+
     def close(self) -> None:
         """Let go of the folder or the connection; nothing is lost."""

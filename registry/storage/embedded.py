@@ -73,6 +73,10 @@ class EmbeddedStore:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    def size_bytes(self) -> int:
+        """The length of all packs."""
+        return sum(self._packs.sizes().values())
+
     def put(self, chunks: Iterable[bytes]) -> Stored:
         """Store a file; durable when it returns."""
         with self._intake.begin() as incoming:

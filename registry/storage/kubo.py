@@ -180,6 +180,10 @@ class KuboStore:
         with self._in_use.hold_all(cids):
             yield from write_car(cids, walk(self.block, cids))
 
+    def size_bytes(self) -> int:
+        """The daemon's whole repository."""
+        return self._daemon.repo_size()
+
     def collect(self, older_than: float) -> Collected:
         """End leases older than so many seconds and let the daemon drop what no pin reaches.
 

@@ -139,6 +139,10 @@ class ReplicatedStore:
                 other.collect(older_than)
         return self._first.collect(older_than)
 
+    def size_bytes(self) -> int:
+        """Of the first store, which decides."""
+        return self._first.size_bytes()
+
     def mend(self, other: ContentStore) -> None:
         """Give a store the pins and content of the first one, and end the pins that the first has ended."""
         for _ in migrate(self._first, other):

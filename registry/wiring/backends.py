@@ -75,7 +75,11 @@ def deployment_file(settings: Settings, home: Home) -> Path:
 
 def find_deployment(settings: Settings, home: Home) -> Deployment:
     """The deployment of this home; NotFound says how to come by one."""
-    path = deployment_file(settings, home)
+    return read_deployment(deployment_file(settings, home))
+
+
+def read_deployment(path: Path) -> Deployment:
+    """The deployment of this file; NotFound says how to come by one."""
     try:
         return parse_deployment(strict_json(path.read_bytes()))
     except OSError as e:

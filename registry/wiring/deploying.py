@@ -4,13 +4,14 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
-from registry.chain.deploy import deploy
-from registry.chain.deployment import Deployment
+from registry.chain.base import ChainLink
+from registry.chain.deploy import NOBODY, deploy
+from registry.chain.deployment import Deployment, verify_deployment
 from registry.config import EmbeddedChain, Home, RpcChain, Settings
 from registry.core.ids import Address, to_address
 from registry.errors import Conflict, Malformed, Unauthenticated
 from registry.keystore import find_keystore, open_keystore
-from registry.wiring.backends import open_chain
+from registry.wiring.backends import open_chain, read_deployment
 from registry.wiring.consortium import deploy_settings, make_keys, write_deployment
 
 
@@ -23,11 +24,13 @@ def deploy_contracts(
     council: str | None = None,
     threshold: int = 1,
     out: Path | None = None,
+    predecessor: Path | None = None,
 ) -> tuple[Path, Deployment]:
     """Deploy and write the file; `rpc` names the chain, else the settings do.
 
     Without `council` the deployer is its only member. Nothing is overwritten: a deployment that exists is
-    what members signed for.
+    what members signed for. `predecessor` is the deployment.json of the one that this one succeeds on the
+    same chain: its versions count as parents.
     """
     path = out or home.deployment
     if path.exists():
@@ -50,11 +53,21 @@ def deploy_contracts(
         raise Malformed(f"the threshold is {threshold}, and the council has {len(members)} members")
     link = open_chain(chosen, home)
     try:
-        deployment = deploy(link, signer, deploy_settings(settings), members, threshold)
+        made = replace(deploy_settings(settings), predecessor=_former(predecessor, link))
+        deployment = deploy(link, signer, made, members, threshold)
     finally:
         link.close()
     write_deployment(path, deployment)
     return path, deployment
+
+
+def _former(path: Path | None, link: ChainLink) -> Address:
+    """The Consortium of the deployment to succeed, whose code on this chain is as it says."""
+    if path is None:
+        return NOBODY
+    former = read_deployment(path)
+    verify_deployment(link, former)
+    return former.address("Consortium")
 
 
 def _rpc(settings: Settings, url: str) -> RpcChain:

@@ -87,6 +87,7 @@ def open_gateway(
         journal=Journal(logs.gateway),
         chain_log=logs.chain,
         witness=logs.witness,
+        account=signer.address,
         settings=settings,
     )
     service = Service(parts)

@@ -1,0 +1,143 @@
+"""What docs/operations.md tells an operator to do to a running consortium, done to one: every step."""
+
+import http.client
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import write_weights
+from stacks import command
+
+from registry.cli.serving import in_background
+from registry.config import Home, load_settings
+from registry.core.ids import keccak
+from registry.core.signing import KeySigner
+from registry.errors import NotAuthorized
+from registry.sdk import Client
+from registry.wiring.up import Running, running
+
+SETTINGS = "[api]\nport = 0\n"
+
+
+@dataclass(frozen=True)
+class Site:
+    """A consortium that runs in this process, and its operator's command line."""
+
+    home: Home
+    found: Running
+
+    def do(self, *arguments: object) -> Any:
+        done = command(*arguments, "--url", self.found.url, "--key", "development", home=self.home.root)
+        assert done.code == 0, f"{arguments}: {done.err}{done.out}"
+        return done.json
+
+    def client(self, key: KeySigner | str = "development") -> Client:
+        return Client(self.found.url, key, home=self.home.root)
+
+    def public(self, path: str) -> Any:
+        """What anyone gets who signs nothing."""
+        connection = http.client.HTTPConnection(self.found.url.removeprefix("http://"), timeout=60)
+        connection.request("GET", path)
+        document = json.loads(connection.getresponse().read())
+        connection.close()
+        return document
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    home = Home(tmp_path_factory.mktemp("operations") / "home").make()
+    home.settings.write_text(SETTINGS)
+    settings = load_settings(home, {}, folder=home.root).settings
+    with running(home, settings) as found, in_background(found.gateway.service, settings, found.listener):
+        yield Site(home, found)
+
+
+def person(name: str) -> KeySigner:
+    return KeySigner(keccak(f"operations: {name}".encode()))
+
+
+def roles(site: Site, signer: KeySigner) -> list[str]:
+    return next((m["roles"] for m in site.do("member", "list") if m["address"] == signer.address), [])
+
+
+def submits(site: Site, signer: KeySigner, model: str, path: Path, seed: int) -> Any:
+    with site.client(signer) as client:
+        return client.submit(model, [write_weights(path / f"{seed}.safetensors", seed)], {})
+
+
+def test_a_member_is_added_and_removed(site: Site, tmp_path: Path) -> None:
+    bo = person("bo")
+    site.do("member", "add", bo.address, "--namespace", "beta", "--role", "submitter", "--grant", 10**15)
+    assert submits(site, bo, "beta/twin", tmp_path, 1).number == 1
+    site.do("member", "remove", bo.address)
+    assert roles(site, bo) == []
+    with pytest.raises(NotAuthorized):
+        submits(site, bo, "beta/twin", tmp_path, 2)
+    assert [item["model"] for item in site.do("ls")].count("beta/twin") == 1, "what it sealed stays"
+
+
+def test_a_member_s_key_is_rotated_and_the_model_goes_on_under_the_new_one(
+    site: Site, tmp_path: Path
+) -> None:
+    old, new = person("cy before"), person("cy after")
+    site.do("member", "add", old.address, "--namespace", "gamma", "--role", "submitter", "--grant", 10**15)
+    submits(site, old, "gamma/twin", tmp_path, 3)
+    site.do("member", "add", new.address, "--namespace", "gamma", "--role", "submitter", "--grant", 10**15)
+    site.do("member", "remove", old.address)
+    assert submits(site, new, "gamma/twin", tmp_path, 4).number == 2
+    with pytest.raises(NotAuthorized):
+        submits(site, old, "gamma/twin", tmp_path, 5)
+    with site.client(old) as client:
+        left = int(client.account.show().balance)
+        client.account.withdraw(left)
+        assert int(client.account.show().balance) == 0, "money leaves with its owner"
+
+
+def test_a_miner_leaves_the_roster_and_comes_back(site: Site) -> None:
+    miners = [str(key.address) for key in site.found.keys.miners]
+
+    def roster() -> set[str]:
+        return {m["address"] for m in site.do("miner", "list") if m["enrolled"]}
+
+    assert roster() == set(miners)
+    site.do("council", "propose", "StorageMarket.retire", miners[2], "--reason", "the third leaves")
+    assert roster() == set(miners[:2])
+    site.do("council", "propose", "StorageMarket.setPrices", miners[2], "10", "--reason", "and is back")
+    assert roster() == set(miners)
+
+
+def test_a_council_of_two_acts_only_together_and_anyone_sees_what_is_proposed(site: Site) -> None:
+    second, newcomer = person("second seat"), person("newcomer")
+    member = site.found.keys.member
+    seats = f"{member.address},{second.address}"
+    site.do("council", "propose", "Consortium.setCouncil", seats, "2", "--reason", "two of two")
+    site.do("member", "add", newcomer.address, "--namespace", "delta", "--role", "auditor")
+    shown = site.do("council", "list")[0]
+    assert (shown["approvals"], shown["threshold"], shown["executed"]) == (1, 2, False)
+    assert newcomer.address in shown["call"] and shown["call"].startswith("Consortium.admit")
+    assert shown["proposer"] == member.address
+    assert site.public("/v1/proposals")["items"][0] == shown
+    with site.client(newcomer) as client:
+        assert client.members.proposals()[0].model_dump() == shown
+    assert roles(site, newcomer) == []
+    refused = command(
+        "council",
+        "execute",
+        shown["id"],
+        "--url",
+        site.found.url,
+        "--key",
+        "development",
+        home=site.home.root,
+    )
+    assert refused.code == 4, "one of two is not enough"
+    with site.client(second) as other:
+        other.members.approve(shown["id"])
+        assert roles(site, newcomer) == ["auditor"]
+        other.members.propose("Consortium", "setCouncil", [str(member.address), "1"], "one again")
+    site.do("council", "approve", site.do("council", "list")[0]["id"])
+    site.do("member", "remove", newcomer.address)
+    assert roles(site, newcomer) == []

@@ -160,8 +160,8 @@ class KuboStore:
 
     def pins(self) -> Iterator[Pin]:
         """Every pin made through this store's owner, in order of CID and owner."""
-        names = (p.name.removeprefix(_PIN) for p in self._daemon.pins() if p.name.startswith(_PIN))
-        split = (name.partition(":") for name in names)
+        found = (pin.name for pin in self._daemon.pins() if pin.name.startswith(_PIN))
+        split = (name.removeprefix(_PIN).partition(":") for name in found)
         mine = ((cid, owner) for cid, _, owner in split if owner.startswith(self._owner))
         return iter(sorted(Pin(Cid.parse(cid), owner.removeprefix(self._owner)) for cid, owner in mine))
 
@@ -171,9 +171,8 @@ class KuboStore:
 
     def export_all(self, cids: Sequence[Cid]) -> Iterator[bytes]:
         """Many DAGs as one CARv1, each block once."""
-        for cid in cids:
-            if not self.has(cid):
-                raise self._not_found(cid)
+        if missing := next((cid for cid in cids if not self.has(cid)), None):
+            raise self._not_found(missing)
         return self._export(tuple(cids))
 
     def _export(self, cids: tuple[Cid, ...]) -> Iterator[bytes]:
@@ -185,10 +184,7 @@ class KuboStore:
         return self._daemon.repo_size()
 
     def collect(self, older_than: float) -> Collected:
-        """End leases older than so many seconds and let the daemon drop what no pin reaches.
-
-        Pins and leases that others made in the same daemon are left alone; so is what is being read here.
-        """
+        """End leases of so many seconds, and let the daemon drop what no pin, lease or reader needs."""
         with self._turns.alone(), self._in_use.gate():
             self._end_leases(self._clock() - older_than, self._renew_reads())
             before = self._daemon.repo_size()

@@ -9,7 +9,7 @@ import {ITwinRegistry} from "./interfaces/ITwinRegistry.sol";
 /// @title Time, the menu in force, and the O(1) accounting of a batch.
 /// @dev FeeEpochs, which TwinRegistry inherits with this file, closes epochs and pays from what is kept here.
 abstract contract FeeMarket is Escrow {
-    /// @dev What one seal call adds up in memory before it is written once.
+    /// @dev What one seal call adds up in memory before it is written once; budget, fee and tax when it is closed.
     struct Batch {
         uint64 epoch;
         uint64 slot;
@@ -92,28 +92,28 @@ abstract contract FeeMarket is Escrow {
         batch.budget = budget();
     }
 
-    /// @dev Charges one item, or says why it cannot be taken and touches nothing.
-    function _charge(Batch memory batch, Account storage payer, bool priority, uint64 size, uint128 maxPrice)
-        internal
-        returns (ITwinRegistry.Why, uint128 fee, uint128 tax)
-    {
+    /// @dev Charges one item, or says why it cannot be taken and touches nothing. `packed` is the payer's slot.
+    function _charge(
+        Batch memory batch,
+        Account storage payer,
+        uint256 packed,
+        bool priority,
+        uint256 size,
+        uint256 maxPrice
+    ) internal returns (ITwinRegistry.Why, uint256 fee, uint256 tax) {
         if (size == 0 || size > batch.maxItemBytes) return (ITwinRegistry.Why.SizeOutOfRange, 0, 0);
-        uint128 rho = priority ? batch.menu.rhoH : batch.menu.rhoL;
-        uint128 rate = priority ? batch.menu.taxH : batch.menu.taxL;
+        uint256 rho = priority ? batch.menu.rhoH : batch.menu.rhoL;
+        uint256 rate = priority ? batch.menu.taxH : batch.menu.taxL;
         // Rates are below 2^57, sizes and a batch's bytes below 2^64: nothing here can overflow.
         unchecked {
             if (maxPrice < rho + rate) return (ITwinRegistry.Why.PriceTooLow, 0, 0);
-            if (batch.budget <= 0) return (ITwinRegistry.Why.NoCapacity, 0, 0);
+            uint256 taken = uint256(batch.bytesH) + batch.bytesL;
+            if (int256(taken) >= batch.budget) return (ITwinRegistry.Why.NoCapacity, 0, 0);
             (fee, tax) = (rho * size, rate * size);
-            uint128 balance = payer.balance;
-            if (balance < fee + tax) return (ITwinRegistry.Why.InsufficientBalance, 0, 0);
-            payer.balance = balance - fee - tax;
-            if (tax > 0 && !_accrue(payer, batch.epoch, tax)) batch.outsideTax += tax;
-            batch.fee += fee;
-            batch.tax += tax;
-            batch.budget -= int256(uint256(size));
-            if (priority) batch.bytesH += size;
-            else batch.bytesL += size;
+            if (!_debit(payer, packed, fee + tax)) return (ITwinRegistry.Why.InsufficientBalance, 0, 0);
+            if (tax > 0 && !_accrue(payer, packed, batch.epoch, tax)) batch.outsideTax += tax;
+            if (priority) batch.bytesH += uint64(size);
+            else batch.bytesL += uint64(size);
         }
         return (ITwinRegistry.Why.None, fee, tax);
     }
@@ -122,6 +122,12 @@ abstract contract FeeMarket is Escrow {
     function _closeBatch(Batch memory batch) internal {
         // A batch of refused items is no seal: it must not keep an epoch from being idle.
         if (batch.bytesH == 0 && batch.bytesL == 0) return;
+        unchecked {
+            // Within one batch the menu is constant, so what its items paid follows from their bytes.
+            batch.fee = uint256(batch.menu.rhoH) * batch.bytesH + uint256(batch.menu.rhoL) * batch.bytesL;
+            batch.tax = uint256(batch.menu.taxH) * batch.bytesH + uint256(batch.menu.taxL) * batch.bytesL;
+            batch.budget -= int256(uint256(batch.bytesH) + batch.bytesL);
+        }
         if (!_open.sealedIn) (_open.sealedIn, _open.everSealed) = (true, true);
         EpochTotals memory totals = _totals[batch.epoch];
         _totals[batch.epoch] =

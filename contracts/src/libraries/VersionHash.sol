@@ -3,7 +3,7 @@ pragma solidity 0.8.37;
 
 import {ITwinRegistry} from "../interfaces/ITwinRegistry.sol";
 
-/// @title EIP-712 hashes of versions and submissions, and whose signature stands under them.
+/// @title EIP-712 types, and the hash of a version; SealDesk hashes submissions.
 library VersionHash {
     bytes internal constant VERSION_TYPE =
         "Version(uint64 namespaceId,bytes32 nameHash,bytes32 weightsRoot,bytes32 manifest,bytes32[] parents,uint64 size,bytes32 salt,address submitter)";
@@ -15,8 +15,6 @@ library VersionHash {
     );
     bytes32 internal constant DOMAIN_TYPEHASH =
         keccak256("EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)");
-    // Half the order of secp256k1: of the two signatures (s, n - s) only the lower one is taken.
-    uint256 internal constant HALF_ORDER = 0x7FFFFFFFFFFFFFFFFFFFFFFFFFFFFFFF5D576E7357A4501DDFE92F46681B20A0;
 
     /// @dev The struct's words lie in calldata in the order EIP-712 hashes them, so they are copied at once;
     /// field by field this costs 700 gas more per item. Dirty high bits revert where a field is read.
@@ -35,26 +33,6 @@ library VersionHash {
         }
     }
 
-    /// @notice The digest that a submitter signs, given the hash of the version inside.
-    function submission(ITwinRegistry.Submission calldata s, bytes32 versionId, bytes32 domain)
-        internal
-        pure
-        returns (bytes32 digest)
-    {
-        bytes32 typehash = SUBMISSION_TYPEHASH;
-        assembly ("memory-safe") {
-            let m := mload(0x40)
-            mstore(m, typehash)
-            calldatacopy(add(m, 0x20), s, 0xa0)
-            mstore(add(m, 0x20), versionId)
-            let hash := keccak256(m, 0xc0)
-            mstore(m, shl(240, 0x1901))
-            mstore(add(m, 0x02), domain)
-            mstore(add(m, 0x22), hash)
-            digest := keccak256(m, 0x42)
-        }
-    }
-
     function domainSeparator() internal view returns (bytes32) {
         return keccak256(
             abi.encode(DOMAIN_TYPEHASH, keccak256("TwinLedger"), keccak256("1"), block.chainid, address(this))
@@ -63,17 +41,5 @@ library VersionHash {
 
     function model(uint64 namespaceId, bytes32 nameHash) internal pure returns (bytes32) {
         return keccak256(abi.encodePacked(namespaceId, nameHash));
-    }
-
-    /// @notice Whether this is the signature of `by`; a malleable one (high s) is not.
-    function isSigned(bytes32 digest, ITwinRegistry.Signature calldata signature, address by)
-        internal
-        pure
-        returns (bool)
-    {
-        uint256 vs = uint256(signature.vs);
-        uint256 s = vs & (type(uint256).max >> 1);
-        if (s > HALF_ORDER || by == address(0)) return false;
-        return ecrecover(digest, uint8(27 + (vs >> 255)), signature.r, bytes32(s)) == by;
     }
 }

@@ -10,12 +10,16 @@ from registry.audit.completeness import Answer, Trust, page_from_json, verify_an
 from registry.audit.trust import TrustFile, parse_trust
 from registry.audit.verify_case import Report, verify_case
 from registry.core.checkpoint import Checkpoint
+from registry.core.ids import hex32, model_id
+from registry.core.log import check_key
 from registry.core.note import Note
 from registry.core.promise import Promise
-from registry.errors import Malformed, NotFound
+from registry.core.refs import parse_model
+from registry.errors import Malformed, NotFound, VerificationFailed
 from registry.sdk.session import Session, path_of
 
-LOGS = ("chain", "gateway")
+CHAIN = "chain"
+LOGS = (CHAIN, "gateway")
 
 
 class Audit:
@@ -53,8 +57,27 @@ class Audit:
     def complete(self, key: str, log: str = "chain", *, trust: TrustFile | None = None) -> Answer:
         """Everything that concerns a key, verified page by page; VerificationFailed when a page lies.
 
-        `key` is model:ns/name, version:0x…, actor:0x…, cell:ns/name or kind:NAME.
+        `key` is model:ns/name, version:0x…, actor:0x…, cell:ns/name or kind:NAME. The chain log knows a
+        model by its id alone: which id the name has is computed here, from the proved namespaces.
         """
+        answer = self._complete(key, log, trust)
+        wanted = self._model_key(key, trust) if log == CHAIN and key.startswith("model:") else check_key(key)
+        if answer.key != wanted:
+            raise VerificationFailed(f"the gateway answered about {answer.key}, asked was {wanted}")
+        return answer
+
+    def _model_key(self, key: str, trust: TrustFile | None) -> str:
+        name = key.removeprefix("model:")
+        if "/" not in name:
+            return check_key(key)
+        namespace, name = parse_model(name)
+        created = self._complete("kind:namespace_created", CHAIN, trust)
+        if created.key != "kind:namespace_created":
+            raise VerificationFailed(f"the gateway answered about {created.key}, asked were the namespaces")
+        numbers = {e.details["name"]: e.details["namespace_id"] for e in (r.entry for r in created.entries)}
+        return f"model:{hex32(model_id(int(str(numbers.get(namespace, 0))), name))}"
+
+    def _complete(self, key: str, log: str, trust: TrustFile | None) -> Answer:
         first: int | None = 0
         pages = []
         while first is not None:

@@ -13,17 +13,20 @@ from pathlib import Path
 from sqlalchemy import Engine, Table, select
 
 from registry.audit.chainlog import ChainEvent
-from registry.audit.fsck import check_chain_log, check_log
+from registry.audit.fsck import Difference, check_chain_log, check_log
+from registry.audit.held import check_manifest_rows, check_pool_rows, names_in
 from registry.audit.logdb import LogDatabase
 from registry.chain.base import ChainLink
 from registry.chain.deployment import Deployment
+from registry.chain.filecheck import CHAIN_FILE, check_file
 from registry.chain.gateway import Contracts
-from registry.config import Home, Settings, Sqlite
+from registry.config import EmbeddedChain, Home, Settings, Sqlite
 from registry.core.cid import Cid, manifest_cid, weights_cid
 from registry.core.ids import Address, Status, VersionId, hex32
 from registry.core.log import Recorded
 from registry.core.manifest import Manifest
-from registry.core.note import NoteSigner
+from registry.core.note import NoteSigner, VerifierKey
+from registry.core.version import Domain
 from registry.database import open_database, reading, sqlite_url
 from registry.errors import Conflict, NotFound, RegistryError
 from registry.index import Index, Projection, VersionRow
@@ -61,6 +64,11 @@ class Agreement:
 
     def checks(self, stack: ExitStack) -> Iterator[tuple[str, Check]]:
         """The checks that this home allows, with their names."""
+        if (
+            isinstance(self._settings.chain, EmbeddedChain)
+            and (file := self._home.chain / CHAIN_FILE).exists()
+        ):
+            yield "chain database", lambda: _chain_file(file)
         if isinstance(self._settings.database, Sqlite) and not self._home.pool.exists():
             return
         databases = open_databases(self._settings, self._home)
@@ -82,6 +90,7 @@ class Agreement:
                 self._rebuild(engine, Path(folder))
                 for table in CHAIN_TABLES:
                     yield from _compare(table, databases.index, engine, cursor.number)
+                yield from _told(check_manifest_rows(databases.index))
             finally:
                 engine.dispose()
         return f"is what block {cursor.number} and all before it say"
@@ -107,6 +116,13 @@ class Agreement:
     def _pool(self, databases: Databases) -> Differences:
         """Nothing that was acknowledged may be lost, and nothing sealed is waiting to be sealed again."""
         pool, index = Pool(databases.primary), Index(databases.index)
+        domain = Domain(self._deployment.chain_id, self._deployment.address("TwinRegistry"))
+        unreadable = list(
+            _told(check_pool_rows(databases.primary, domain, self._log_key(), names_in(databases.index)))
+        )
+        yield from unreadable
+        if unreadable:
+            return ""
         counts = dict.fromkeys(PoolState, 0)
         after = 0
         while entries := pool.listed(None, limit=_PAGE, after=after):
@@ -148,7 +164,12 @@ class Agreement:
             if f"version:{hex32(row.version_id)}" not in pinned:
                 yield f"{name} is not pinned"
             for cid in _cids(row):
-                if not store.has(cid):
+                try:
+                    is_whole = store.has(cid)
+                except RegistryError as e:  # a directory or root block that is damaged itself
+                    yield f"{name}: {e.message}"
+                    continue
+                if not is_whole:
                     yield f"{name}: {cid} is not whole"
         blocks = yield from _bytes(store, index, ids)
         return f"holds and pins all {len(ids)} versions; {blocks}"
@@ -159,6 +180,14 @@ class Agreement:
                 if self._is_held is not None and not self._is_held(str(cid)):
                     yield f"{row.model} v{row.number}: the service does not hold {cid}"
 
+    def _log_key(self) -> VerifierKey | None:
+        """The key of this gateway's own log, None before its first start."""
+        file = self._settings.gateway.log_key_file or self._home.keys / "log.ed25519"
+        if not file.exists():
+            return None
+        origins = log_origins(self._settings, self._deployment, self._gateway())
+        return NoteSigner(origins[1], log_secret(file)).key
+
     def _logs(self) -> Differences:
         path = self._home.keys / "log.ed25519"
         secret_file = self._settings.gateway.log_key_file or path
@@ -168,14 +197,12 @@ class Agreement:
         origins = log_origins(self._settings, self._deployment, self._gateway())
         for name, origin in zip(("chain", "gateway"), origins, strict=True):
             file = self._home.log / f"{name}.db"
-            for difference in check_log(file, origin, [NoteSigner(origin, secret).key]):
-                yield f"{difference.layer} {difference.where}: {difference.text}"
+            yield from _told(check_log(file, origin, [NoteSigner(origin, secret).key]))
         if self._contracts is None:
             return "agree with their checkpoints"
         records = _entries(self._home.log / "chain.db", origins[0])
         events = islice(self._events(), len(records))
-        for difference in check_chain_log(records, events):
-            yield f"{difference.layer} {difference.where}: {difference.text}"
+        yield from _told(check_chain_log(records, events))
         return f"agree with their checkpoints, and {len(records)} entries with the chain"
 
     def _events(self) -> Iterator[ChainEvent]:
@@ -189,6 +216,15 @@ class Agreement:
 
     def _gateway(self) -> Address:
         return keystore_info(self._settings.gateway.key_file or self._home.keys / "gateway.json").address
+
+
+def _told(differences: Iterable[Difference]) -> Iterator[str]:
+    return (f"{one.layer} {one.where}: {one.text}" for one in differences)
+
+
+def _chain_file(path: Path) -> Differences:
+    yield from check_file(path)
+    return "every value is of its hash, and every number leads to its block"
 
 
 def _compare(table: Table, held: Engine, rebuilt: Engine, limit: int) -> Generator[str, None, None]:

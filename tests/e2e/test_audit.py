@@ -70,6 +70,24 @@ def test_a_complete_answer_is_verified_and_says_who_claims_it(client: Client, se
     assert client.audit.complete("version:0x" + "00" * 32).count == 0
 
 
+def test_a_models_name_is_proved_on_the_chain_log_and_no_other_answer_passes(
+    client: Client, sealed: Receipt, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, name = client.version(sealed.version_id).model, client.audit.complete
+    assert {"registered"} <= {record.entry.kind for record in name(f"model:{model}").entries}
+    assert name(f"model:{model}").key.startswith("model:0x")
+    honest = client.audit._http.get
+
+    def lying(path: str, query: dict[str, object]) -> object:
+        """A gateway that answers, with a proof that holds, about another key."""
+        key = query.get("key", "")
+        return honest(path, query | {"key": "model:local/other"} if str(key).startswith("model:") else query)
+
+    monkeypatch.setattr(client.audit._http, "get", lying)
+    with pytest.raises(VerificationFailed, match="answered about"):
+        name(f"model:{model}")
+
+
 def test_the_receipt_says_where_the_chain_log_holds_it(client: Client, sealed: Receipt) -> None:
     found = client.wait(sealed.version_id).body.log
     assert found is not None

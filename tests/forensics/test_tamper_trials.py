@@ -139,6 +139,27 @@ def _replace(db: sqlite3.Connection, table: str, before: dict[str, object], afte
     db.commit()
 
 
+def note(scene: Scene, dice: random.Random) -> Undo:
+    """Flip a byte of a checkpoint or of its log's signature.
+
+    A co-signature that is damaged counts as none: a client then says "claimed", not "proved".
+    """
+    path = log_file(dice.choice(("chain", "gateway")))(scene.home)
+    with closing(sqlite3.connect(path)) as db:
+        size, before = dice.choice(db.execute("SELECT size, note FROM checkpoints ORDER BY size").fetchall())
+        end = before.index(b"\n", before.index(b"\n\n") + 2)
+        bent = flipped(before[:end], dice) + before[end:]
+        db.execute("UPDATE checkpoints SET note = ? WHERE size = ?", (bent, size))
+        db.commit()
+
+    def undo() -> None:
+        with closing(sqlite3.connect(path)) as db:
+            db.execute("UPDATE checkpoints SET note = ? WHERE size = ?", (before, size))
+            db.commit()
+
+    return undo
+
+
 def keyed(scene: Scene, dice: random.Random) -> Undo:
     """Change one value in the chain's database: what lies under a hash, or leads from a number to a block."""
     path = scene.home.chain / "chain.sqlite"
@@ -208,7 +229,7 @@ CLASSES: dict[str, tuple[Damage, str, tuple[str, ...]]] = {
     "log entry": (row_of(log_file("gateway"), ENTRY), "logs", ("entry",)),
     "chain log entry": (row_of(log_file("chain"), ENTRY), "logs", ("entry",)),
     "log index": (row_of(log_file("chain"), INDEX), "logs", ("map", "index", "entry", "log")),
-    "checkpoint": (row_of(log_file("gateway"), {"checkpoints": ("note",)}), "logs", ("checkpoint",)),
+    "checkpoint": (note, "logs", ("checkpoint",)),
     "projection row": (row_of(lambda home: home.index, PROJECTION), "projection", ("rows of the chain",)),
     "manifest row": (
         row_of(lambda home: home.index, {"manifests": (), "fields": ("key", "text", "number")}),

@@ -1,0 +1,177 @@
+"""The registry that most people use, MLflow's, beside ours in one run: the same weights, over loopback.
+
+MLflow's server runs as its handbook starts it (SQLite, artifacts through the server) in an environment of its
+own, kept in the cache. It is spoken to by plain HTTP, which spares it its own client. Ours does more in the
+same time: every version is hashed, signed, sealed on a chain, its receipt verified, every retrieved byte too.
+"""
+
+import http.client
+import json
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import numpy as np
+from installation import Installation, installation
+from kit import Result
+from safetensors.numpy import save_file
+
+from registry.sdk.receipts import Receipt
+from registry.sdk.submitting import Work
+
+MLFLOW = "3.17.2"
+MODEL = "local/peer"
+_API = "/api/2.0/mlflow"
+_ARTIFACTS = "/api/2.0/mlflow-artifacts/artifacts"
+_PATIENCE_S = 120
+
+
+def measure(*, full: bool) -> list[Result]:
+    """Register and retrieve the same files with both, in turn."""
+    count = 1_000 if full else 200
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        files = [_weights(folder / f"{number}.safetensors", number) for number in range(count)]
+        ours = stack.enter_context(installation(folder))
+        theirs = stack.enter_context(_mlflow(folder / "mlflow"))
+        _call(theirs, "POST", f"{_API}/registered-models/create", {"name": "peer"})
+        _register(ours, files[:5], "warm")
+        registered = count / _register(ours, files, "run"), count / _register_there(theirs, files)
+        retrieved = count / _retrieve(ours, files), count / _retrieve_there(theirs, files)
+        silent = _overwrite(theirs, files)
+    return [
+        Result(
+            f"versions registered per second, {count} of 64 KiB, one client",
+            f"{registered[0]:.0f}/s sealed, receipts verified",
+            f"MLflow {MLFLOW}: {registered[1]:.0f}/s",
+            registered[0] / registered[1],
+            1,
+            f"a registered version's file {'was' if silent else 'could not be'} replaced in MLflow without a "
+            "word; ours are named by their hash",
+        ),
+        Result(
+            f"versions retrieved per second, {count} of 64 KiB, one client",
+            f"{retrieved[0]:.0f}/s, every byte verified, every retrieval logged",
+            f"MLflow {MLFLOW}: {retrieved[1]:.0f}/s, nothing verified",
+            retrieved[0] / retrieved[1],
+            1,
+        ),
+    ]
+
+
+def _weights(path: Path, seed: int) -> Path:
+    save_file({"w": np.random.default_rng(seed).normal(size=(128, 128)).astype("float32")}, path)
+    return path
+
+
+def _register(found: Installation, files: Sequence[Path], run: str) -> float:
+    works = [Work(MODEL, [path], {"description": f"{run} {path.stem}"}) for path in files]
+    with found.client() as client:
+        start = time.perf_counter()
+        receipts = client.submit_many(works, timeout_s=1_800)
+        took = time.perf_counter() - start
+    if not all(isinstance(receipt, Receipt) for receipt in receipts):
+        raise RuntimeError("a version has no receipt")
+    return took
+
+
+def _retrieve(found: Installation, files: Sequence[Path]) -> float:
+    first = 1 + 5  # after the warm-up's
+    with found.client() as client, tempfile.TemporaryDirectory() as folder:
+        start = time.perf_counter()
+        for number in range(len(files)):
+            client.retrieve(f"{MODEL}@v{first + number}", to=Path(folder) / str(number))
+        return time.perf_counter() - start
+
+
+def _register_there(server: http.client.HTTPConnection, files: Sequence[Path]) -> float:
+    start = time.perf_counter()
+    for path in files:
+        _call(server, "PUT", f"{_ARTIFACTS}/peer/{path.name}", path.read_bytes())
+        source = {"name": "peer", "source": f"mlflow-artifacts:/peer/{path.name}"}
+        _call(server, "POST", f"{_API}/model-versions/create", source)
+    return time.perf_counter() - start
+
+
+def _retrieve_there(server: http.client.HTTPConnection, files: Sequence[Path]) -> float:
+    start = time.perf_counter()
+    for number, path in enumerate(files, 1):
+        target = f"{_API}/model-versions/get-download-uri?name=peer&version={number}"
+        found = json.loads(_call(server, "GET", target))["artifact_uri"]
+        content = _call(server, "GET", f"{_ARTIFACTS}/{found.removeprefix('mlflow-artifacts:/')}")
+        if content != path.read_bytes():
+            raise RuntimeError(f"MLflow gave other bytes for {path.name}")
+    return time.perf_counter() - start
+
+
+def _overwrite(server: http.client.HTTPConnection, files: Sequence[Path]) -> bool:
+    """Whether a registered version's bytes can be replaced, and the new ones are served as that version."""
+    other = Random(0).randbytes(1_000)
+    _call(server, "PUT", f"{_ARTIFACTS}/peer/{files[0].name}", other)
+    return _call(server, "GET", f"{_ARTIFACTS}/peer/{files[0].name}") == other
+
+
+def _call(server: http.client.HTTPConnection, method: str, target: str, body: Any = None) -> bytes:
+    sent = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
+    kind = "application/octet-stream" if isinstance(body, bytes) else "application/json"
+    server.request(method, target, sent, {"content-type": kind})
+    response = server.getresponse()
+    answer = response.read()
+    if response.status != 200:
+        raise RuntimeError(f"MLflow answered {method} {target} with {response.status}: {answer[:200]!r}")
+    return answer
+
+
+@contextmanager
+def _mlflow(folder: Path) -> Iterator[http.client.HTTPConnection]:
+    program = _installed() / "bin" / "mlflow"
+    folder.mkdir()
+    with closing(socket.create_server(("127.0.0.1", 0))) as listener:
+        port = listener.getsockname()[1]
+    command = [str(program), "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
+    command += ["--backend-store-uri", f"sqlite:///{folder / 'mlflow.db'}"]
+    command += ["--artifacts-destination", str(folder / "artifacts")]
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen(command, stdout=log, stderr=log, cwd=folder, env=_quiet(folder))
+    try:
+        yield _connected(port, folder / "log")
+    finally:
+        process.terminate()
+        process.wait(60)
+
+
+def _connected(port: int, log: Path) -> http.client.HTTPConnection:
+    end = time.monotonic() + _PATIENCE_S
+    while time.monotonic() < end:
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+        try:
+            connection.request("GET", "/health")
+            connection.getresponse().read()
+        except OSError:
+            time.sleep(0.5)
+        else:
+            return connection
+    raise RuntimeError(f"MLflow did not start:\n{log.read_text()[-2_000:]}")
+
+
+def _installed() -> Path:
+    """MLflow's own environment, made on first use."""
+    base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "twinledger"
+    folder = base / f"mlflow-{MLFLOW}"
+    if not (folder / "bin" / "mlflow").exists():
+        subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
+        install = [str(folder / "bin" / "python"), "-m", "pip", "install", "--quiet", f"mlflow=={MLFLOW}"]
+        subprocess.run(install, check=True)
+    return folder
+
+
+def _quiet(folder: Path) -> dict[str, str]:
+    return {"PATH": os.environ["PATH"], "HOME": str(folder), "MLFLOW_DISABLE_TELEMETRY": "true"}

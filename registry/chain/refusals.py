@@ -67,6 +67,8 @@ HINT_OF: Mapping[str, str] = MappingProxyType(
         "NotMember": "ask the council to run `twinledger member add`",
         "RoleRequired": "ask the council to run `twinledger member add` with the role it names",
         "UnknownProposal": "run `twinledger council list`",
+        "WindowClosed": "run `twinledger task show` to see the windows of the task",
+        "BidsClosed": "run `twinledger task list` to see what is open",
         "UnknownTask": "run `twinledger task list`",
         "UnknownOffer": "run `twinledger service list`",
         "UnknownService": "run `twinledger service list`",

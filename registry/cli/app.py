@@ -2,6 +2,7 @@
 
 import json
 import sys
+import traceback
 from collections.abc import Sequence
 
 import typer
@@ -75,6 +76,7 @@ def run(arguments: list[str]) -> int:
         _fail(RegistryError(f"{where}{e.strerror or e}", hint="check the path and its permissions"), given)
         return RegistryError.exit_code
     except Exception as e:
+        traceback.print_exc()
         _fail(RegistryError(f"{type(e).__name__}: {e}", hint="this is a bug: report what is above"), given)
         return RegistryError.exit_code
     return 0

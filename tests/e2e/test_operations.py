@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -141,3 +142,61 @@ def test_a_council_of_two_acts_only_together_and_anyone_sees_what_is_proposed(si
     site.do("council", "approve", site.do("council", "list")[0]["id"])
     site.do("member", "remove", newcomer.address)
     assert roles(site, newcomer) == []
+
+
+def test_a_backup_of_the_live_service_survives_the_loss_of_its_machine(site: Site, tmp_path: Path) -> None:
+    archive, lost = tmp_path / "backup.tar", tmp_path / "elsewhere"
+    model = submits(site, site.found.keys.member, "local/kept", tmp_path, 20).model
+    site.do("backup", archive)
+    command("restore", archive, home=lost)
+    home = Home(lost)
+    settings = load_settings(home, {}, folder=home.root).settings
+    with running(home, settings) as found, in_background(found.gateway.service, settings, found.listener):
+        again = Site(home, found)
+        assert model in [item["model"] for item in again.do("ls")]
+        out = tmp_path / "out"
+        again.do("retrieve", model, "-o", out)
+        assert (out / "20.safetensors").read_bytes() == (tmp_path / "20.safetensors").read_bytes()
+        submits(again, found.keys.member, "local/goes-on", tmp_path, 21)
+
+
+def test_a_lost_projection_is_rebuilt_from_the_chain(site: Site, tmp_path: Path) -> None:
+    archive, lost = tmp_path / "backup.tar", tmp_path / "elsewhere"
+    site.do("backup", archive)
+    command("restore", archive, home=lost)
+    home = Home(lost)
+    assert not home.index.exists(), "the archive holds no projection"
+    settings = load_settings(home, {}, folder=home.root).settings
+    with running(home, settings) as found:
+        rebuilt = found.gateway.service.index
+        mine = site.found.gateway.service.index
+        tip = rebuilt.tip()
+        assert tip is not None
+        assert rebuilt.events_until(tip.number) == mine.events_until(tip.number)
+
+
+def test_a_successor_on_the_same_chain_names_its_predecessor_and_serves_beside_its_records(
+    tmp_path: Path,
+) -> None:
+    home, second = Home(tmp_path / "home").make(), tmp_path / "successor.json"
+    home.settings.write_text(SETTINGS)
+    settings = load_settings(home, {}, folder=home.root).settings
+    with running(home, settings) as found, in_background(found.gateway.service, settings, found.listener):
+        submits(Site(home, found), found.keys.member, "local/before", tmp_path, 30)
+    former = Path(shutil.copy(home.deployment, tmp_path / "former.json"))
+    options = ("--predecessor", former, "--out", second, "--key", "development")
+    made = command("deploy", *options, home=home.root)
+    assert made.code == 0, made.err
+    shutil.copy(second, home.deployment)
+    # A home of its own for the successor's projection, pool and chain log; the old ones are kept as they are.
+    for path in (home.index, home.pool, home.log / "chain.db"):
+        for part in path.parent.glob(path.name + "*"):
+            part.rename(tmp_path / part.name)
+    with running(home, settings) as found, in_background(found.gateway.service, settings, found.listener):
+        new = Site(home, found)
+        contracts = found.gateway.contracts
+        before = json.loads(former.read_text())["contracts"]
+        assert contracts.read("Consortium", "predecessor") == before["consortium"]["address"]
+        assert contracts.read("TwinRegistry", "predecessor") == before["twin_registry"]["address"]
+        assert new.do("ls") == []
+        assert submits(new, found.keys.member, "local/after", tmp_path, 31).number == 1

@@ -105,7 +105,7 @@ class Service:
     def is_held(self, cid: str) -> bool:
         """Whether the service says that it holds a file or directory whole."""
         try:
-            return self.get(f"/v1/content/{cid}", "HEAD")[0] == 200
+            return self.get(f"/ipfs/{cid}?format=car", "HEAD")[0] == 200
         except (OSError, http.client.HTTPException):
             return False
 

@@ -224,7 +224,7 @@ def _told(differences: Iterable[Difference]) -> Iterator[str]:
 
 def _chain_file(path: Path) -> Differences:
     yield from check_file(path)
-    return "every value is of its hash, and every number leads to its block"
+    return "every value is of its hash, and every number and transaction leads to its block"
 
 
 def _compare(table: Table, held: Engine, rebuilt: Engine, limit: int) -> Generator[str, None, None]:

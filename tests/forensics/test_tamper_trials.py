@@ -161,11 +161,12 @@ def note(scene: Scene, dice: random.Random) -> Undo:
 
 
 def keyed(scene: Scene, dice: random.Random) -> Undo:
-    """Change one value in the chain's database: what lies under a hash, or leads from a number to a block."""
+    """Change one value in the chain's database: under a hash, or what leads to a block or a transaction."""
     path = scene.home.chain / "chain.sqlite"
     with closing(sqlite3.connect(path)) as db:
         rows = db.execute(
-            "SELECT k, v FROM kv WHERE length(k) = 32 OR k LIKE 'block-number-to-hash:%' ORDER BY k"
+            "SELECT k, v FROM kv WHERE length(k) = 32 OR k LIKE 'block-number-to-hash:%'"
+            " OR k LIKE 'transaction-hash-to-block:%' ORDER BY k"
         ).fetchall()
         key, before = dice.choice(rows)
         db.execute("UPDATE kv SET v = ? WHERE k = ?", (flipped(bytes(before), dice), key))

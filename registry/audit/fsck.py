@@ -10,13 +10,14 @@ from itertools import zip_longest
 from pathlib import Path
 
 from registry.audit.chainlog import ChainEvent, entry_of
+from registry.audit.completeness import Trust
 from registry.audit.logdb import LogDatabase
 from registry.audit.rows import Row
 from registry.core.checkpoint import Checkpoint, verify_checkpoint
 from registry.core.cid import Cid
 from registry.core.log import Recorded, decode_entry, keys_of
 from registry.core.merkle import Completed, Frontier, leaf_hash
-from registry.core.note import VerifierKey
+from registry.core.note import Note, cosigners
 from registry.core.smt import MapLeaf, SortedLeaves, SparseMap, key_hash
 from registry.core.tiles import HEIGHT, WIDTH
 from registry.errors import RegistryError
@@ -47,8 +48,12 @@ class _Derived:
         return SparseMap(SortedLeaves(leaves), len(leaves)).root()
 
 
-def check_log(path: Path, origin: str, keys: Iterable[VerifierKey]) -> Iterator[Difference]:
-    """Derive a whole log from its entries and compare: hashes, tree, index of keys, map, checkpoints."""
+def check_log(path: Path, trust: Trust) -> Iterator[Difference]:
+    """Derive a whole log from its entries and compare: hashes, tree, index of keys, map, checkpoints.
+
+    Every line under a checkpoint must be of a log key or a witness in `trust`, and verify.
+    """
+    origin = trust.origin
     if not path.exists():
         yield Difference("log", str(path), "the file is missing")
         return
@@ -59,7 +64,7 @@ def check_log(path: Path, origin: str, keys: Iterable[VerifierKey]) -> Iterator[
         return
     try:
         with database.snapshot():
-            yield from _check_file(database, origin, tuple(keys))
+            yield from _check_file(database, trust)
     except RegistryError as e:
         yield Difference("log", origin, e.message)
     except (TypeError, ValueError, AttributeError) as e:
@@ -68,14 +73,17 @@ def check_log(path: Path, origin: str, keys: Iterable[VerifierKey]) -> Iterator[
         database.close()
 
 
-def _check_file(database: LogDatabase, origin: str, keys: tuple[VerifierKey, ...]) -> Iterator[Difference]:
+def _check_file(database: LogDatabase, trust: Trust) -> Iterator[Difference]:
+    origin = trust.origin
     notes = database.checkpoints(-1, 1 << 30)
     checkpoints, damaged = [], []
     for note in notes:
         try:
-            checkpoints.append(verify_checkpoint(note, origin=origin, logs=keys).checkpoint)
+            checkpoints.append(verify_checkpoint(note, origin=origin, logs=trust.logs).checkpoint)
         except RegistryError as e:
             damaged.append(Difference("checkpoint", origin, e.message))
+        else:
+            yield from _check_lines(Note.parse(note), f"{origin} at {checkpoints[-1].size}", trust)
     yield from damaged
     covered = max((at.size for at in checkpoints), default=0)
     derived = _Derived()
@@ -85,6 +93,22 @@ def _check_file(database: LogDatabase, origin: str, keys: tuple[VerifierKey, ...
         yield from _check_checkpoint(at, derived, covered)
     if not damaged and covered:
         yield from _check_index(database, origin, derived)
+
+
+def _check_lines(note: Note, where: str, trust: Trust) -> Iterator[Difference]:
+    """A witness is asked before its line is kept, so a line that nobody here can check is damage too."""
+    known = {(key.name, key.id) for key in (*trust.logs, *trust.witnesses)}
+    for line in note.signatures:
+        if (line.name, line.key_id) not in known:
+            text = (
+                f"a line names {line.name[:80]!r} with the key {line.key_id.hex()}, which nobody here knows"
+            )
+            yield Difference("checkpoint", where, text)
+    for witness in trust.witnesses:
+        try:
+            cosigners(note, [witness])
+        except RegistryError as e:
+            yield Difference("checkpoint", where, e.message)
 
 
 def _check_entries(

@@ -13,9 +13,11 @@ from pathlib import Path
 from sqlalchemy import Engine, Table, select
 
 from registry.audit.chainlog import ChainEvent
+from registry.audit.completeness import Trust
 from registry.audit.fsck import Difference, check_chain_log, check_log
 from registry.audit.held import check_manifest_rows, check_pool_rows, names_in
 from registry.audit.logdb import LogDatabase
+from registry.audit.trust import parse_trust
 from registry.chain.base import ChainLink
 from registry.chain.deployment import Deployment
 from registry.chain.filecheck import CHAIN_FILE, check_file
@@ -25,7 +27,7 @@ from registry.core.cid import Cid, manifest_cid, weights_cid
 from registry.core.ids import Address, Status, VersionId, hex32
 from registry.core.log import Recorded
 from registry.core.manifest import Manifest
-from registry.core.note import NoteSigner, VerifierKey
+from registry.core.note import COSIGNATURE, NoteSigner, VerifierKey
 from registry.core.version import Domain
 from registry.database import open_database, reading, sqlite_url
 from registry.errors import Conflict, NotFound, RegistryError
@@ -195,15 +197,31 @@ class Agreement:
             return "are not begun"
         secret = log_secret(secret_file)
         origins = log_origins(self._settings, self._deployment, self._gateway())
+        try:
+            witnesses = self._witnesses()
+        except RegistryError as e:
+            yield f"trust.json: {e.message}"
+            return ""
         for name, origin in zip(("chain", "gateway"), origins, strict=True):
-            file = self._home.log / f"{name}.db"
-            yield from _told(check_log(file, origin, [NoteSigner(origin, secret).key]))
+            trust = Trust(origin, (NoteSigner(origin, secret).key,), witnesses)
+            yield from _told(check_log(self._home.log / f"{name}.db", trust))
         if self._contracts is None:
             return "agree with their checkpoints"
         records = _entries(self._home.log / "chain.db", origins[0])
         events = islice(self._events(), len(records))
         yield from _told(check_chain_log(records, events))
         return f"agree with their checkpoints, and {len(records)} entries with the chain"
+
+    def _witnesses(self) -> tuple[VerifierKey, ...]:
+        """Whose co-signatures count: this gateway's own witness and those that trust.json names."""
+        own, trust = self._home.keys / "witness.ed25519", self._home.trust
+        held = (
+            [NoteSigner(f"witness/{self._gateway()}", log_secret(own), COSIGNATURE).key]
+            if own.exists()
+            else []
+        )
+        named = parse_trust(trust.read_bytes()).witnesses if trust.exists() else ()
+        return tuple(dict.fromkeys((*held, *named)))
 
     def _events(self) -> Iterator[ChainEvent]:
         if self._contracts is None:

@@ -3,6 +3,7 @@
 import random
 import sqlite3
 from contextlib import closing
+from dataclasses import replace
 
 import pytest
 
@@ -10,6 +11,7 @@ from registry.audit.fsck import Facts, check_chain_log, check_log, check_project
 from registry.audit.logstore import LogStore
 from registry.audit.openings import OpeningStore
 from registry.core.cid import Cid
+from registry.core.note import COSIGNATURE, Note, NoteSigner
 from registry.errors import RegistryError, VerificationFailed
 
 
@@ -30,7 +32,7 @@ def file_of(world, name="gateway"):
 
 def differences(world, name="gateway"):
     key = world.gateway_key if name == "gateway" else world.chain_key
-    return list(check_log(file_of(world, name), key.key.name, [key.key]))
+    return list(check_log(file_of(world, name), world.trust.for_log(key.key.name)))
 
 
 def edit(world, sql, *given, name="gateway"):
@@ -85,6 +87,23 @@ def test_an_edited_row_is_found_and_blamed_on_its_layer(scene, what) -> None:
     edit(scene, sql)
     found = differences(scene)
     assert any(one.layer == layer and words in f"{one.where} {one.text}" for one in found), found
+
+
+def test_a_bent_and_a_strangers_cosignature_are_told_apart(scene) -> None:
+    scene.logs["gateway"].close()
+    with closing(sqlite3.connect(file_of(scene))) as db:
+        note = Note.parse(db.execute("SELECT note FROM checkpoints").fetchone()[0])
+    mine, theirs = note.signatures
+    stranger = NoteSigner(theirs.name, bytes(32), COSIGNATURE).cosign(note.text, scene.now)
+    lines = {
+        f"the signature of {theirs.name}": replace(theirs, raw=theirs.raw[:-1] + b"\x01"),
+        f"{theirs.name!r} with the key {stranger.key_id.hex()}, which nobody": stranger,
+        "is malformed": replace(theirs, raw=theirs.raw[:-1]),
+    }
+    for words, line in lines.items():
+        edit(scene, "UPDATE checkpoints SET note = ?", Note(note.text, (mine, line)).encode())
+        (found,) = differences(scene)
+        assert (found.layer, words in found.text) == ("checkpoint", True), found
 
 
 def test_no_flipped_byte_of_the_file_changes_the_log_unseen(scene) -> None:

@@ -136,5 +136,4 @@ def test_the_promise_of_the_retrieval_is_kept(scene) -> None:
 
 def test_both_logs_of_the_running_gateway_are_sound(live, scene) -> None:
     for name, log in scene.logs.items():
-        keys = scene.trust.for_log(log.origin).logs
-        assert list(check_log(live.home.log / f"{name}.db", log.origin, keys)) == []
+        assert list(check_log(live.home.log / f"{name}.db", scene.trust.for_log(log.origin))) == []

@@ -140,16 +140,11 @@ def _replace(db: sqlite3.Connection, table: str, before: dict[str, object], afte
 
 
 def note(scene: Scene, dice: random.Random) -> Undo:
-    """Flip a byte of a checkpoint or of its log's signature.
-
-    A co-signature that is damaged counts as none: a client then says "claimed", not "proved".
-    """
+    """Flip a byte of a checkpoint: its text, its log's signature or a witness's co-signature."""
     path = log_file(dice.choice(("chain", "gateway")))(scene.home)
     with closing(sqlite3.connect(path)) as db:
         size, before = dice.choice(db.execute("SELECT size, note FROM checkpoints ORDER BY size").fetchall())
-        end = before.index(b"\n", before.index(b"\n\n") + 2)
-        bent = flipped(before[:end], dice) + before[end:]
-        db.execute("UPDATE checkpoints SET note = ? WHERE size = ?", (bent, size))
+        db.execute("UPDATE checkpoints SET note = ? WHERE size = ?", (flipped(before, dice), size))
         db.commit()
 
     def undo() -> None:

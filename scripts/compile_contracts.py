@@ -35,6 +35,7 @@ PINNED = "0.8.37"
 FOLDERS = {
     ROOT / "contracts" / "src": ROOT / "contracts" / "artifacts",
     ROOT / "scripts" / "bench" / "contracts": ROOT / "scripts" / "bench" / "contracts" / "artifacts",
+    ROOT / "tests" / "contracts" / "attackers": ROOT / "tests" / "contracts" / "attackers" / "artifacts",
 }
 SETTINGS: Mapping[str, Any] = {
     "evmVersion": "paris",

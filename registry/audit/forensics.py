@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from registry.audit.rows import Row
+from registry.core.ids import Status
+
+_STATUS_WORDS = {str(int(status)): status.name.lower() for status in Status}
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +49,7 @@ def describe(row: Row) -> str:
     sentences: dict[str, str] = {
         "registered": f"sealed {row.version} of {what}, {row.text('size')} bytes",
         "rejected": f"a miner's batch skipped {row.version}, reason {row.text('why')}",
-        "status_changed": f"set the status of {row.version} to {row.text('status')}: {row.text('reason')}",
+        "status_changed": f"set the status of {row.version} to {_status(row)}: {row.text('reason')}",
         "alias_set": f"pointed {what}@{row.text('name')} to {row.version}",
         "version_cancelled": f"cancelled {row.version}",
         "retrieval": f"retrieved {row.version} of {what}, {row.text('outcome')}, {row.text('bytes')} bytes",
@@ -60,6 +63,11 @@ def describe(row: Row) -> str:
     }
     said = sentences.get(row.kind, row.kind.replace("_", " "))
     return f"{said}, from {row.place}" if row.place else said
+
+
+def _status(row: Row) -> str:
+    """The word for a status; a number that no contract of ours writes stays a number."""
+    return _STATUS_WORDS.get(row.text("status"), row.text("status"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,29 +160,34 @@ def _leg(
 class Holder:
     """Someone who held a version's bytes: its submitter, or who retrieved it."""
 
+    version: str
     who: str
     first: int
     last: int
     names: tuple[str, ...]
 
 
-def holders(rows: Iterable[Row], version: str) -> list[Holder]:
-    """Everyone who held a version, in the order they first did: the first holder leads."""
-    found: dict[str, list[Row]] = {}
+def holders(rows: Iterable[Row], *versions: str) -> list[Holder]:
+    """Everyone who held each version, in the order they first did: the first holder leads."""
+    found: dict[str, dict[str, list[Row]]] = {version: {} for version in versions}
     for row in sorted(rows, key=lambda row: row.order):
-        if version in _held(row) and row.text("outcome") in ("", "served"):
-            found.setdefault(who_of(row), []).append(row)
+        if row.text("outcome") not in ("", "served"):
+            continue
+        for version in _held(row):
+            if version in found:
+                found[version].setdefault(who_of(row), []).append(row)
     return [
-        Holder(who, held[0].time, held[-1].time, tuple(row.name for row in held))
-        for who, held in found.items()
+        Holder(version, who, held[0].time, held[-1].time, tuple(row.name for row in held))
+        for version, people in found.items()
+        for who, held in people.items()
     ]
 
 
-def _held(row: Row) -> tuple[str | None, ...]:
+def _held(row: Row) -> tuple[str, ...]:
     """What the row's actor then held: a retrieval's bytes may be those of several versions."""
     if row.kind == "retrieval":
         return row.versions
-    return (row.version,) if row.kind == "registered" else ()
+    return (row.version,) if row.kind == "registered" and row.version is not None else ()
 
 
 def last_holder(found: Sequence[Holder]) -> Holder | None:

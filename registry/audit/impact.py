@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from registry.audit.forensics import who_of
+from registry.audit.forensics import Holder, holders, who_of
 from registry.audit.rows import Row
 from registry.core.manifest import Manifest
 
@@ -141,13 +141,14 @@ class Delivered:
 
 @dataclass(frozen=True, slots=True)
 class Impact:
-    """Whom a tainted ingredient or version reached."""
+    """Whom a tainted ingredient or version reached; `holders` are those of the tainted versions alone."""
 
     tainted: tuple[str, ...]
     versions: tuple[Reached, ...]
     aliases: tuple[Pointed, ...]
     deliveries: tuple[Delivered, ...]
     revoked: tuple[str, ...]
+    holders: tuple[Holder, ...]
 
     @property
     def people(self) -> tuple[str, ...]:
@@ -164,7 +165,7 @@ def impact(tainted: Sequence[str], *, links: Iterable[Link], rows: Iterable[Row]
     """Every descendant, every alias that pointed to one and when, everyone who retrieved one.
 
     `rows` are alias_set, status_changed and retrieval rows of at least the affected versions and of
-    their models' aliases.
+    their models' aliases, and the registered rows of the tainted ones.
     """
     reached = descendants(links, tainted)
     affected = {one.version for one in reached}
@@ -180,6 +181,7 @@ def impact(tainted: Sequence[str], *, links: Iterable[Link], rows: Iterable[Row]
         aliases=tuple(_pointed(ordered, affected)),
         deliveries=tuple(_delivered(ordered, affected)),
         revoked=tuple(dict.fromkeys(version for version in revoked if version is not None)),
+        holders=tuple(holders(ordered, *tainted)),
     )
 
 

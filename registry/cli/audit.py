@@ -107,10 +107,11 @@ def impact(ref: Annotated[str, typer.Argument(metavar="REF|DEVICE|DIGEST|DATASET
         f"{len(found['deliveries'])} retrievals",
         *(f"version   {'  ' * one['depth']}{one['version']}" for one in found["versions"]),
         *(
-            f"alias     {one['model']}@{one['alias']} since {time_of(one['since'])}"
+            f"alias     {one['model']}@{one['alias']} since {time_of(one['since'])}{_until(one['until'])}"
             for one in found["aliases"]
         ),
         *(f"retrieved {one['who']} at {time_of(one['time'])}" for one in found["deliveries"]),
+        *(line for version in found["tainted"] for line in _first_and_last(version, found["holders"])),
     ]
     show(found, lines)
 
@@ -255,6 +256,21 @@ def _trust(path: Path | None) -> "TrustFile | None":
     from registry.sdk.audit import read_trust
 
     return None if path is None else read_trust(path)
+
+
+def _until(moment: int | None) -> str:
+    return "" if moment is None else f" until {time_of(moment)}"
+
+
+def _first_and_last(version: str, holders: list[dict[str, Any]]) -> list[str]:
+    held = [one for one in holders if one["version"] == version]
+    if not held:
+        return []
+    first, last = held[0], max(held, key=lambda one: one["last"])
+    return [
+        f"held      first by {first['who']} at {time_of(first['first'])}",
+        f"held      last by {last['who']} at {time_of(last['last'])}",
+    ]
 
 
 def _moment(item: dict[str, Any]) -> list[object]:

@@ -115,7 +115,7 @@ class Audits:
 
     def timeline(self, asked: Filter) -> list[Moment]:
         """What happened to a model, a version or a member, in one order over both logs."""
-        return timeline(self._rows(check_filter(asked, self._kinds)))
+        return timeline(self._named(list(self._rows(check_filter(asked, self._kinds)))))
 
     def trace(self, device: str, asked: Filter) -> Trace:
         """A device or member across cells, claimed or observed, with gaps and impossible moves."""
@@ -137,8 +137,25 @@ class Audits:
             *self._rows(Filter(log=CHAIN, kind="alias_set")),
             *self._rows(Filter(log=CHAIN, kind="status_changed")),
             *rows_about(self.log(GATEWAY), GATEWAY, affected, openings=self._openings),
+            *self._registrations(tainted),
         ]
-        return impact([hex32(version) for version in tainted], links=links, rows=rows)
+        found = impact([hex32(version) for version in tainted], links=links, rows=rows)
+        names = self._models(one.version for one in found.aliases)
+        aliases = (replace(one, model=names.get(one.version, one.model)) for one in found.aliases)
+        return replace(found, aliases=tuple(aliases))
+
+    def _registrations(self, versions: list[VersionId]) -> list[Row]:
+        rows = rows_about(self.log(CHAIN), CHAIN, map(hex32, versions))
+        return [row for row in rows if row.kind == "registered"]
+
+    def _named(self, rows: list[Row]) -> list[Row]:
+        """The same with every model by its name: the chain log has ids."""
+        names = self._models(row.version for row in rows if row.log == CHAIN and row.version is not None)
+        return [replace(row, model=names.get(row.version or "", row.model)) for row in rows]
+
+    def _models(self, versions: Iterable[str]) -> dict[str, str]:
+        rows = self._index.versions({VersionId(parse_hex32(version)) for version in versions})
+        return {hex32(version_id): row.model for version_id, row in rows.items()}
 
     def tainted_by(self, ingredient: str) -> list[VersionId]:
         """Versions whose manifests name a device, an update or a dataset."""

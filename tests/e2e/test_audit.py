@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from conftest import Live, write_weights
 from hostile import ask
+from processes import twinledger
 
 from registry.audit.trust import parse_trust
 from registry.config import Home
@@ -98,6 +99,9 @@ def test_impact_names_descendants_and_who_retrieved(client: Client, sealed: Rece
     found = client.audit.impact(sealed.version_id)
     assert [one["depth"] for one in found["versions"]] == [0, 1]
     assert client.address in found["people"]
+    assert [one["who"] for one in found["holders"]] == [client.address]
+    kinds = {item["name"]: item["kind"] for item in client.audit.events(version=sealed.version_id)}
+    assert {kinds[name] for name in found["holders"][0]["names"]} == {"registered", "retrieval"}
     device = client.version(sealed.version_id).manifest["training"]["participants"][0]["pseudonym"]
     assert client.audit.impact(device)["tainted"] == [sealed.version_id]
 
@@ -106,6 +110,30 @@ def test_a_timeline_tells_the_story_in_order(client: Client, sealed: Receipt) ->
     moments = client.audit.timeline(model=sealed.model)
     assert [moment["time"] for moment in moments] == sorted(moment["time"] for moment in moments)
     assert {"registered", "retrieval"} <= {moment["kind"] for moment in moments}
+    (seal, *_) = [moment["text"] for moment in moments if moment["kind"] == "registered"]
+    assert seal.startswith(f"sealed {sealed.version_id} of {sealed.model}, ")
+
+
+def test_the_commands_speak_in_names_and_words(live: Live, client: Client, sealed: Receipt) -> None:
+    client.deprecate(sealed.version_id, "superseded")
+    client.alias(sealed.model, "champion", sealed.version_id)
+    pointed = f"pointed {sealed.model}@champion to {sealed.version_id}"
+    deadline = time.monotonic() + 30
+    while pointed not in (told := said(live, "timeline", "--model", sealed.model)):
+        assert time.monotonic() < deadline, told
+        time.sleep(0.2)
+    assert f"sealed {sealed.version_id} of {sealed.model}, " in told
+    assert f"set the status of {sealed.version_id} to deprecated: superseded" in told
+    reached = said(live, "impact", sealed.version_id)
+    assert f"alias     {sealed.model}@champion since " in reached
+    assert f"held      first by {client.address} at " in reached
+    assert f"held      last by {client.address} at " in reached
+
+
+def said(live: Live, *arguments: str) -> str:
+    done = twinledger("audit", *arguments, home=live.home.root)
+    assert done.code == 0, done.err
+    return done.out
 
 
 def test_a_member_is_traced_across_its_cells(client: Client, sealed: Receipt) -> None:

@@ -90,11 +90,15 @@ def test_the_first_holder_is_the_submitter_and_the_last_who_took_it_last(scene, 
     found = holders(scene.rows(), scene.named["tainted"])
     assert [one.who for one in found] == [address("ana"), address("bo")]
     assert last_holder(found).who == address("bo")
+    tainted = scene.named["tainted"]
+    assert impact([tainted], links=(), rows=scene.rows()).holders == tuple(found)
 
 
 def test_the_timeline_tells_it_in_order(scene) -> None:
     told = [moment.kind for moment in timeline(scene.rows(version=scene.named["tainted"]))]
     assert told == ["registered", "alias_set", "retrieval", "registered", "status_changed"]
+    revoked = timeline(scene.rows(version=scene.named["tainted"]))[-1]
+    assert f"set the status of {scene.named['tainted']} to revoked: " in revoked.text
 
 
 def test_it_ends_with_an_evidence_file_that_verifies_offline(scene) -> None:

@@ -106,6 +106,11 @@ class Trace:
         """The moves that no single device made: a shared or stolen key, or a false claim."""
         return tuple(leg for leg in self.legs if leg.is_impossible)
 
+    @property
+    def remarkable(self) -> tuple[Leg, ...]:
+        """Impossible moves and gaps, in the order of time."""
+        return tuple(leg for leg in self.legs if leg.is_impossible or leg.is_gap)
+
 
 Distance = Callable[[str, str], float | None]
 
@@ -115,45 +120,54 @@ def unknown_distance(_start: str, _end: str) -> float | None:
     return None
 
 
-def trace(
-    rows: Iterable[Row],
-    device: str,
-    *,
-    distance_m: Distance = unknown_distance,
-    max_speed_mps: float = 100.0,
-    min_handover_s: int = 1,
-    gap_s: int = 3600,
-) -> Trace:
-    """A device or member across cells.
-
-    A move is impossible when it is faster than `max_speed_mps`, or, between cells whose distance is not
-    known, when it takes less than `min_handover_s`. A gap is a silence longer than `gap_s`.
+@dataclass(frozen=True, slots=True)
+class Moves:
+    """What one device can do. A move is impossible when it is faster than `max_speed_mps`, or, between cells
+    whose distance is not known, when it takes less than `min_handover_s`. A gap is longer than `gap_s`.
     """
+
+    distance_m: Distance = unknown_distance
+    max_speed_mps: float = 100.0
+    min_handover_s: int = 1
+    gap_s: int = 3600
+
+    def leg(self, start: Sighting, end: Sighting) -> Leg:
+        """From one sighting to the next, judged."""
+        seconds = end.time - start.time
+        distance = self.distance_m(start.cell, end.cell)
+        speed = distance / seconds if distance is not None and seconds else None
+        return Leg(start, end, seconds, distance, speed, seconds > self.gap_s, not self._can(start, end))
+
+    def _can(self, start: Sighting, end: Sighting) -> bool:
+        seconds, distance = end.time - start.time, self.distance_m(start.cell, end.cell)
+        if start.cell == end.cell:
+            return True
+        if distance is None:
+            return seconds >= self.min_handover_s
+        return distance <= self.max_speed_mps * seconds
+
+
+def trace(rows: Iterable[Row], device: str, moves: Moves | None = None) -> Trace:
+    """A device or member across cells, in the order of time."""
     seen = [
         Sighting(row.time, row.place, row.basis or "claimed", row.name)
         for row in sorted(rows, key=lambda row: row.order)
         if row.place is not None and device in row.people
     ]
-    legs = [
-        _leg(a, b, distance_m(a.cell, b.cell), max_speed_mps, min_handover_s, gap_s)
-        for a, b in pairwise(seen)
-    ]
-    return Trace(device, tuple(seen), tuple(legs))
+    return follow(device, seen, moves or Moves())
 
 
-def _leg(
-    start: Sighting, end: Sighting, distance: float | None, max_speed: float, handover_s: int, gap_s: int
-) -> Leg:
-    seconds = end.time - start.time
-    moved = start.cell != end.cell
-    speed = distance / seconds if distance is not None and seconds else None
-    if not moved:
-        impossible = False
-    elif distance is None:
-        impossible = seconds < handover_s
-    else:
-        impossible = distance > max_speed * seconds
-    return Leg(start, end, seconds, distance, speed, seconds > gap_s, impossible)
+def follow(device: str, seen: Sequence[Sighting], moves: Moves) -> Trace:
+    """Judge each move between sightings that are in the order of time."""
+    return Trace(device, tuple(seen), tuple(moves.leg(a, b) for a, b in pairwise(seen)))
+
+
+def judged(leg: Leg) -> str:
+    """A remarkable leg in one line."""
+    word = "IMPOSSIBLE" if leg.is_impossible else "GAP"
+    apart = "" if leg.distance_m is None else f", {leg.distance_m:.0f} m apart"
+    where = f"{leg.start.cell} to {leg.end.cell} in {leg.seconds} s{apart}"
+    return f"{word}: {where} ({leg.start.name}, {leg.end.name})"
 
 
 @dataclass(frozen=True, slots=True)

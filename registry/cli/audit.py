@@ -1,5 +1,6 @@
 """audit: events, timelines, traces, impact, proofs, evidence."""
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -85,18 +86,32 @@ def timeline(
 
 
 def trace(
-    device: Annotated[str, typer.Argument(metavar="ADDRESS|NAME")], since: Since = None, until: Until = None
+    device: Annotated[str, typer.Argument(metavar="ADDRESS|NAME")],
+    since: Since = None,
+    until: Until = None,
+    places: Annotated[
+        Path | None, typer.Option(metavar="FILE", help='where cells are: {"ns/cell": [latitude, longitude]}')
+    ] = None,
+    max_speed: Annotated[
+        float, typer.Option(min=0.0, help="fastest possible move, metres per second")
+    ] = 100.0,
+    gap: Annotated[int, typer.Option(min=1, help="a silence of more seconds is marked")] = 3600,
 ) -> None:
-    """A device across cells, with gaps and impossible moves marked."""
-    found = client().audit.trace(device, **_filters(None, None, None, None, None, None, since, until))
-    rows = [[time_of(one["time"]), one["cell"], one["basis"], one["name"]] for one in found["sightings"]]
-    impossible = [leg for leg in found["legs"] if leg["is_impossible"]]
-    lines = table(["time (UTC)", "cell", "basis", "event"], rows)
-    lines += [
-        f"IMPOSSIBLE: {leg['start']['cell']} to {leg['end']['cell']} in {leg['seconds']} s"
-        for leg in impossible
-    ]
-    show(found, lines)
+    """A device across cells, with gaps and impossible moves marked.
+
+    The chain holds no places: without them a move between two cells is impossible only within one second.
+    """
+    from registry.audit.forensics import Moves, judged
+    from registry.audit.places import read_places
+
+    distance_m = read_places(places).distance_m
+    filters = _filters(None, None, None, None, None, None, since, until)
+    found = client().audit.trace(device, Moves(distance_m, max_speed_mps=max_speed, gap_s=gap), **filters)
+    rows = [[time_of(one.time), one.cell, one.basis, one.name] for one in found.sightings]
+    show(
+        asdict(found),
+        [*table(["time (UTC)", "cell", "basis", "event"], rows), *map(judged, found.remarkable)],
+    )
 
 
 def impact(ref: Annotated[str, typer.Argument(metavar="REF|DEVICE|DIGEST|DATASET")]) -> None:

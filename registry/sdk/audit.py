@@ -7,6 +7,7 @@ from typing import Any
 
 from registry.audit.accuse import Verdict, accuse
 from registry.audit.completeness import Answer, Trust, page_from_json, verify_answer
+from registry.audit.forensics import Moves, Sighting, Trace, follow
 from registry.audit.trust import TrustFile, parse_trust
 from registry.audit.verify_case import Report, verify_case
 from registry.core.checkpoint import Checkpoint
@@ -37,9 +38,14 @@ class Audit:
         """What happened to a model, a version or a member, over both logs."""
         return list(self._http.items("/v1/audit/timeline", filters))
 
-    def trace(self, device: str, **filters: Any) -> dict[str, Any]:
-        """A device across cells, with gaps and impossible moves marked."""
-        return dict(self._http.get("/v1/audit/trace", {"device": device, **filters}))
+    def trace(self, device: str, moves: Moves | None = None, **filters: Any) -> Trace:
+        """A device across cells, with gaps and impossible moves marked.
+
+        The gateway says where it was seen, each sighting an event that `prove` proves; what is impossible
+        is judged here. Only the auditor knows where cells are: `Moves(parse_places(raw).distance_m)`.
+        """
+        found = self._http.get("/v1/audit/trace", {"device": device, **filters})
+        return follow(device, [Sighting(**one) for one in found["sightings"]], moves or Moves())
 
     def probing(self, at_least: int = 1, **filters: Any) -> list[dict[str, Any]]:
         """Refused requests per caller."""

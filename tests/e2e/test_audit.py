@@ -138,7 +138,26 @@ def said(live: Live, *arguments: str) -> str:
 
 def test_a_member_is_traced_across_its_cells(client: Client, sealed: Receipt) -> None:
     found = client.audit.trace(client.address)
-    assert "local/tower-1" in {one["cell"] for one in found["sightings"]}
+    assert "local/tower-1" in {one.cell for one in found.sightings}
+
+
+def test_the_auditors_places_mark_the_moves_nobody_can_make(
+    live: Live, client: Client, sealed: Receipt, tmp_path: Path
+) -> None:
+    (tmp_path / "places.json").write_text('{"local/tower-1": [52.52, 13.405], "local/far": [-33.9, 151.2]}')
+    client.retrieve(sealed.version_id, to=tmp_path / "far", cell="local/far")
+    client.retrieve(sealed.version_id, to=tmp_path / "back", cell="local/tower-1")
+    told = said(
+        live, "trace", client.address, "--places", str(tmp_path / "places.json"), "--max-speed", "300"
+    )
+    assert "IMPOSSIBLE: local/tower-1 to local/far in " in told
+    assert "IMPOSSIBLE: local/far to local/tower-1 in " in told
+    assert told.count(" s, 16096364 m apart (gateway:") == 2
+    (tmp_path / "places.json").write_text('{"local/far": [91, 0]}')
+    refused = twinledger(
+        "audit", "trace", client.address, "--places", tmp_path / "places.json", home=live.home.root
+    )
+    assert (refused.code, "the place of local/far is not" in refused.err) == (4, True), refused.err
 
 
 def test_refusals_are_counted_per_caller(live: Live, client: Client, sealed: Receipt) -> None:

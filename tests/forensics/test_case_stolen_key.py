@@ -2,7 +2,7 @@
 
 import pytest
 
-from registry.audit.forensics import holders, probing, timeline, trace
+from registry.audit.forensics import Moves, holders, probing, timeline, trace
 from registry.audit.gatewaylog import Caller
 from registry.audit.query import hidden_rows
 from registry.audit.rows import Filter
@@ -48,7 +48,7 @@ def seen(scene):
 
 
 def test_the_trace_marks_the_moves_nobody_can_make(scene) -> None:
-    found = trace(seen(scene), scene.drone, distance_m=distance, max_speed_mps=50.0)
+    found = trace(seen(scene), scene.drone, Moves(distance, max_speed_mps=50.0))
     assert [one.cell for one in found.sightings] == [
         "lab/north", "lab/east", "lab/north", "lab/south", "lab/north", "lab/north",
     ]  # fmt: skip
@@ -65,13 +65,13 @@ def test_what_the_cell_saw_and_what_the_device_claimed_are_told_apart(scene) -> 
 
 
 def test_a_long_silence_is_a_gap(scene) -> None:
-    found = trace(seen(scene), scene.drone, distance_m=distance, gap_s=3600)
+    found = trace(seen(scene), scene.drone, Moves(distance, gap_s=3600))
     assert [leg.seconds for leg in found.legs if leg.is_gap] == [8860]
 
 
 def test_without_distances_only_two_places_at_once_are_impossible(scene) -> None:
     assert trace(seen(scene), scene.drone).impossible == ()
-    found = trace(seen(scene), scene.drone, min_handover_s=30)
+    found = trace(seen(scene), scene.drone, Moves(min_handover_s=30))
     assert len(found.impossible) == 2
 
 

@@ -11,8 +11,8 @@ from typing import Annotated, Any, TypeVar
 
 from fastapi import Path, Request, Response
 from pydantic import BaseModel
-from starlette.concurrency import run_in_threadpool
 
+from registry.api.places import asking_as, in_thread
 from registry.core.access import body_digest, claimed_by, read_authorization, verify_authorization
 from registry.core.canonical import strict_json
 from registry.core.ids import Address, sha256
@@ -26,7 +26,6 @@ SELF_SIGNED = "self-signed"
 Number = Annotated[int, Path(ge=0, lt=1 << 63)]
 PROBLEM = "application/problem+json"
 Shape = TypeVar("Shape", bound=Body)
-T = TypeVar("T")
 
 
 def service_of(request: Request) -> Service:
@@ -55,10 +54,15 @@ async def caller_with(request: Request, group: str, digest: bytes) -> Asker:
     if header is None:
         _require_open(request, group)
         return Asker(None, None, "", network)
-    return await run_in_threadpool(_verified, request, group, header, digest, network)
+    address, cell, is_member = await in_thread(_verified, request, group, header, digest, network)
+    if is_member:
+        asking_as(address)
+    return Asker(address, None, cell, network)
 
 
-def _verified(request: Request, group: str, header: str, digest: bytes, network: str) -> Asker:
+def _verified(
+    request: Request, group: str, header: str, digest: bytes, network: str
+) -> tuple[Address, str, bool]:
     service = service_of(request)
     authorization = read_authorization(header)
     now = int(time.time())
@@ -73,14 +77,14 @@ def _verified(request: Request, group: str, header: str, digest: bytes, network:
     request.app.state.buckets.take(address)
     service.requests.use_nonce(address, authorization.nonce, now)
     request.state.asker = Asker(address, None, authorization.cell, network)
-    if not _is_open(request, group):
-        member = service.index.member(address)
-        if member is None or not member.roles:
-            raise NotAuthorized(
-                f"{address} is no member",
-                hint=f"ask the council: twinledger member add {address} --namespace NS --role submitter",
-            )
-    return Asker(address, None, authorization.cell, network)
+    member = service.index.member(address)
+    is_member = member is not None and bool(member.roles)
+    if not is_member and not _is_open(request, group):
+        raise NotAuthorized(
+            f"{address} is no member",
+            hint=f"ask the council: twinledger member add {address} --namespace NS --role submitter",
+        )
+    return address, authorization.cell, is_member
 
 
 def asker_of(request: Request) -> Asker:
@@ -139,11 +143,6 @@ def _shape_json(value: object) -> object:
     if isinstance(value, BaseModel):
         return value.model_dump(mode="json", by_alias=True)
     raise TypeError(f"{type(value).__name__} is no JSON value")
-
-
-async def in_thread(work: Callable[..., T], *args: object) -> T:
-    """Run what blocks beside the event loop."""
-    return await run_in_threadpool(work, *args)
 
 
 async def post(

@@ -4,7 +4,6 @@ A caller is a network address, and once a signature verified also its signer. A 
 answered with Retry-After and not written down, or a flood would fill the log.
 """
 
-import ipaddress
 import math
 import time
 from collections.abc import Callable
@@ -13,6 +12,7 @@ from threading import Lock
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from registry.api.exchange import problem_response
+from registry.api.places import network_of
 from registry.config import Limits
 from registry.errors import RateLimited
 
@@ -66,20 +66,8 @@ class Pace:
         """Pass the request on, or answer 429."""
         if scope["type"] == "http" and scope["path"] not in _FREE:
             try:
-                self._buckets.take(_network(scope))
+                self._buckets.take(network_of(scope))
             except RateLimited as e:
                 await problem_response(e)(scope, receive, send)
                 return
         await self._app(scope, receive, send)
-
-
-def _network(scope: Scope) -> str:
-    """The address asked from; of IPv6 the subnet, because one machine has all of its addresses."""
-    host = str((scope.get("client") or ("unknown", 0))[0])
-    try:
-        address = ipaddress.ip_address(host)
-    except ValueError:
-        return host
-    if isinstance(address, ipaddress.IPv6Address):
-        return str(ipaddress.ip_network((address, 64), strict=False))
-    return host

@@ -8,11 +8,13 @@ import asyncio
 import queue
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import suppress
 from typing import TypeVar
 
 from fastapi import Request
 from starlette.requests import ClientDisconnect
 
+from registry.api.places import in_thread, in_upload
 from registry.errors import Malformed
 
 PIECE = 1 << 20
@@ -47,6 +49,13 @@ class _Arriving:
                 return True
         return False
 
+    def cut(self, why: Exception) -> None:
+        """End the iterator with an error at once, whatever still waits in it; only the event loop gives."""
+        with suppress(queue.Empty):
+            while True:
+                self._pieces.get_nowait()
+        self._pieces.put_nowait(why)
+
     def close(self) -> None:
         self._closed.set()
 
@@ -54,14 +63,31 @@ class _Arriving:
 async def receive(request: Request, take: Callable[[Iterator[bytes]], T]) -> T:
     """Run `take` in a thread over the body as it arrives; a body cut short raises inside `take`."""
     arriving = _Arriving()
+    loop = asyncio.get_running_loop()
+    begun = asyncio.Event()
 
     def work() -> T:
+        loop.call_soon_threadsafe(begun.set)
         try:
             return take(iter(arriving))
         finally:
             arriving.close()
 
-    worker = asyncio.get_running_loop().run_in_executor(None, work)
+    worker = asyncio.ensure_future(in_upload(work))
+    try:
+        # Until it is this caller's turn its bytes stay in its socket, and cost nothing here.
+        await begun.wait()
+        await _arrive(request, arriving)
+        return await worker
+    except asyncio.CancelledError:
+        # Else a thread would wait for the rest of a body that nobody reads any more.
+        worker.cancel()
+        arriving.cut(Malformed("the upload was given up"))
+        raise
+
+
+async def _arrive(request: Request, arriving: _Arriving) -> None:
+    """Hand the body over until its end, or until the worker has heard enough."""
     expected = request.headers.get("content-length")
     received = 0
     gathered = bytearray()
@@ -71,29 +97,28 @@ async def receive(request: Request, take: Callable[[Iterator[bytes]], T]) -> T:
             gathered += chunk
             if len(gathered) >= PIECE:
                 if not await arriving.give(bytes(gathered)):
-                    return await worker
+                    return
                 gathered.clear()
     except ClientDisconnect:
         await arriving.give(Malformed(f"the upload ended after {received} bytes, before it was complete"))
-        return await worker
+        return
     if gathered:
         await arriving.give(bytes(gathered))
     if expected is not None and received != int(expected):
         await arriving.give(Malformed(f"the upload has {received} bytes, its header says {expected}"))
     await arriving.give(None)
-    return await worker
 
 
 async def send(pieces: Iterator[bytes]) -> AsyncIterator[bytes]:
     """Read blocking pieces in a thread, one ahead of what the client takes."""
-    loop = asyncio.get_running_loop()
-    following = loop.run_in_executor(None, next, pieces, None)
-    while True:
-        piece = await following
-        if piece is None:
-            return
-        following = loop.run_in_executor(None, next, pieces, None)
-        yield piece
+    following = asyncio.ensure_future(in_thread(next, pieces, None))
+    try:
+        while (piece := await following) is not None:
+            following = asyncio.ensure_future(in_thread(next, pieces, None))
+            yield piece
+    finally:
+        # Of a reader that went away: a piece whose turn has not come is not read any more.
+        following.cancel()
 
 
 def gathered(pieces: Iterator[bytes]) -> Iterator[bytes]:

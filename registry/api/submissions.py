@@ -16,6 +16,7 @@ from registry.api.exchange import (
     service_of,
 )
 from registry.api.pages import integer, page_size
+from registry.api.places import in_waiting
 from registry.api.versions import relay
 from registry.core.ids import Address, VersionId, parse_hex32, read_count
 from registry.core.signing import recover
@@ -87,7 +88,8 @@ async def list_submissions(
         if len(wanted) > MAX_ITEMS:
             raise TooLarge(f"name at most {MAX_ITEMS} versions at once, got {len(named)}")
         wait_s = min(integer(request, "wait_s", 0), 30)
-        found = await in_thread(pages.receipts, wanted, wait_s)
+        run = in_waiting if wait_s > 0 else in_thread
+        found = await run(pages.receipts, wanted, wait_s)
         return answer({"items": found.items, "next": None, "proofs": found.proofs})
     after = read_count(cursor, "cursor")
     page = await in_thread(
@@ -102,7 +104,8 @@ async def show_submission(request: Request, version_id: str) -> Response:
     await caller_of(request, "submissions")
     wanted = VersionId(parse_hex32(version_id.lower()))
     wait_s = min(integer(request, "wait_s", 0), 30)
-    return answer(await in_thread(service_of(request).submissions.status, wanted, wait_s))
+    run = in_waiting if wait_s > 0 else in_thread
+    return answer(await run(service_of(request).submissions.status, wanted, wait_s))
 
 
 @router.post("/v1/submissions/{version_id}/cancel", status_code=202, response_model=TransactionAnswer)

@@ -1,7 +1,5 @@
 """Federated-learning tasks: relayed transactions, contributions and measurements, payouts with proofs."""
 
-import asyncio
-
 from fastapi import APIRouter, Request, Response
 
 from registry.api.exchange import SELF_SIGNED, Number, answer, caller_of, in_thread, post, service_of
@@ -118,7 +116,7 @@ async def list_payouts(request: Request, task: Number) -> Response:
     found = await in_thread(rounds.payouts, task, chosen)
     if request.query_params.get("recompute") == "1":
         for payouts in found:
-            await asyncio.to_thread(rounds.recompute, task, payouts.round)
+            await in_thread(rounds.recompute, task, payouts.round)
     taken, following = page(request, found, lambda payouts: str(payouts.round))
     return answer({"items": taken, "next": following})
 

@@ -79,7 +79,7 @@ class Threads:
 def open_threads() -> Threads:
     """Few of what keeps a core busy: each caller's threads share the interpreter with everybody else's."""
     return Threads(
-        short=Places(16, 4, "short"), waits=Places(128, 32, "wait"), uploads=Places(32, 4, "upload")
+        short=Places(16, 4, "short"), waits=Places(128, 32, "wait"), uploads=Places(32, 8, "upload")
     )
 
 

@@ -117,7 +117,7 @@ def test_a_miners_copy_is_replication_and_the_same_bytes_for_a_stranger_are_not(
     directory = Cid.parse(cids_of(client, sealed)["directory"])
     before = entries_about(live, sealed.version_id)
     miner = open_keystore(live.home.keys / "miner-1.json")
-    copied = b"".join(HttpSource(live.url, miner, gateway.contracts.domain).car(directory))
+    copied = b"".join(HttpSource(live.url, miner, gateway.contracts.domain).car([directory]))
     assert entries_about(live, sealed.version_id) == before
     assert copied == ask(live.url, "GET", f"/ipfs/{directory}?format=car").body
     assert len(entries_about(live, sealed.version_id)) == len(before) + 1

@@ -2,10 +2,15 @@
 
 from collections.abc import Mapping
 
-from sqlalchemy import Connection, Table, func, insert, select
+from sqlalchemy import Connection, Table, bindparam, func, insert, select
 
 from registry.index import schema as t
 from registry.index.records import Line
+
+# Built once: a run of events asks it for every model.
+_NEWEST = select(func.coalesce(func.max(t.versions.c.number), 0)).where(
+    t.versions.c.model_id == bindparam("model")
+)
 
 
 class Rows:
@@ -31,8 +36,7 @@ class Rows:
         """
         known = self._numbers.get(model)
         if known is None:
-            newest = select(func.coalesce(func.max(t.versions.c.number), 0))
-            known = self._connection.execute(newest.where(t.versions.c.model_id == model)).scalar_one()
+            known = self._connection.execute(_NEWEST, {"model": model}).scalar_one()
         self._numbers[model] = known + 1
         return known + 1
 

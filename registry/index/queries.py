@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from sqlalchemy import and_, func, select, union
+from sqlalchemy import and_, bindparam, func, select, union
 
 from registry.core.cid import RAW, Cid
 from registry.core.ids import Address, Status, VersionId, hex32, to_address
@@ -31,6 +31,19 @@ from registry.index.rows import (
     resolved,
     version_query,
     version_row,
+)
+
+_newer = t.aliases.alias("newer")
+_ALIASES = select(t.aliases.c.alias).where(
+    t.aliases.c.version_id == bindparam("version"),
+    ~select(_newer.c.block)
+    .where(
+        _newer.c.model_id == t.aliases.c.model_id,
+        _newer.c.alias == t.aliases.c.alias,
+        (_newer.c.block > t.aliases.c.block)
+        | and_(_newer.c.block == t.aliases.c.block, _newer.c.log_index > t.aliases.c.log_index),
+    )
+    .exists(),
 )
 
 MAX_NAMING = 200
@@ -161,20 +174,8 @@ class Index(Relations):
 
     def aliases_of(self, version_id: VersionId) -> list[str]:
         """The aliases that point at a version now."""
-        newer = t.aliases.alias("newer")
-        query = select(t.aliases.c.alias).where(
-            t.aliases.c.version_id == hex32(version_id),
-            ~select(newer.c.block)
-            .where(
-                newer.c.model_id == t.aliases.c.model_id,
-                newer.c.alias == t.aliases.c.alias,
-                (newer.c.block > t.aliases.c.block)
-                | and_(newer.c.block == t.aliases.c.block, newer.c.log_index > t.aliases.c.log_index),
-            )
-            .exists(),
-        )
         with reading(self.engine) as connection:
-            return sorted(set(connection.execute(query).scalars()))
+            return sorted(set(connection.execute(_ALIASES, {"version": hex32(version_id)}).scalars()))
 
     def alias_history(self, version_id: VersionId) -> list[AliasChange]:
         """Every time an alias was pointed at this version."""

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Sequence
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, and_, func, select
+from sqlalchemy import ColumnElement, Connection, Row, Select, and_, bindparam, func, select
 
 from registry.core.ids import Role, Status, VersionId, hex32, model_id, to_address
 from registry.core.refs import CHAMPION, Reference
@@ -93,38 +93,50 @@ def version_row(row: Row[tuple[object, ...]]) -> VersionRow:
     )
 
 
+# Built once: to build a statement costs many times what SQLite takes to answer it.
+_OF_MODEL = version_query().where(t.versions.c.model_id == bindparam("model"))
+_NUMBERED = _OF_MODEL.where(t.versions.c.number == bindparam("number"))
+_POINTED = _OF_MODEL.where(t.versions.c.version_id == bindparam("version"))
+_NEWEST_ACTIVE = (
+    _OF_MODEL.where(func.coalesce(current_status().scalar_subquery(), 1) == int(Status.ACTIVE))
+    .order_by(t.versions.c.number.desc())
+    .limit(1)
+)
+_BEGINNING = (
+    version_query()
+    .where(t.versions.c.version_id >= bindparam("first"), t.versions.c.version_id <= bindparam("last"))
+    .limit(2)
+)
+_ALIAS = (
+    select(t.aliases.c.version_id)
+    .where(t.aliases.c.model_id == bindparam("model"), t.aliases.c.alias == bindparam("alias"))
+    .order_by(t.aliases.c.block.desc(), t.aliases.c.log_index.desc())
+    .limit(1)
+)
+_NAMESPACE = select(t.namespaces.c.namespace_id).where(t.namespaces.c.name == bindparam("namespace"))
+
+
 def resolved(connection: Connection, reference: Reference) -> Row[tuple[object, ...]] | None:
-    query = version_query()
     if reference.version_prefix is not None:
         prefix = reference.version_prefix
-        rows = connection.execute(
-            query.where(t.versions.c.version_id >= prefix, t.versions.c.version_id <= prefix + "g").limit(2)
-        ).all()
+        rows = connection.execute(_BEGINNING, {"first": prefix, "last": prefix + "g"}).all()
         if len(rows) > 1:
             raise Conflict(f"{prefix} is the beginning of more than one version id", hint="write more digits")
         return rows[0] if rows else None
     model = model_key(connection, reference.namespace or "", reference.name or "")
-    query = query.where(t.versions.c.model_id == model)
     if reference.number is not None:
-        return connection.execute(query.where(t.versions.c.number == reference.number)).first()
-    pointed = connection.execute(
-        select(t.aliases.c.version_id)
-        .where(t.aliases.c.model_id == model, t.aliases.c.alias == (reference.alias or CHAMPION))
-        .order_by(t.aliases.c.block.desc(), t.aliases.c.log_index.desc())
-        .limit(1)
-    ).scalar()
+        return connection.execute(_NUMBERED, {"model": model, "number": reference.number}).first()
+    alias = {"model": model, "alias": reference.alias or CHAMPION}
+    pointed = connection.execute(_ALIAS, alias).scalar()
     if pointed is not None:
-        return connection.execute(query.where(t.versions.c.version_id == pointed)).first()
+        return connection.execute(_POINTED, {"model": model, "version": pointed}).first()
     if reference.alias is not None:
         return None
-    active = func.coalesce(current_status().scalar_subquery(), 1) == int(Status.ACTIVE)
-    return connection.execute(query.where(active).order_by(t.versions.c.number.desc()).limit(1)).first()
+    return connection.execute(_NEWEST_ACTIVE, {"model": model}).first()
 
 
 def model_key(connection: Connection, namespace: str, name: str) -> str:
-    number = connection.execute(
-        select(t.namespaces.c.namespace_id).where(t.namespaces.c.name == namespace)
-    ).scalar()
+    number = connection.execute(_NAMESPACE, {"namespace": namespace}).scalar()
     # No namespace has the number 0, so a name nobody registered matches nothing.
     return hex32(model_id(number or 0, name))
 

@@ -51,9 +51,10 @@ class Installation:
 
 
 @contextmanager
-def installation(folder: Path) -> Iterator[Installation]:
-    """`twinledger up`."""
+def installation(folder: Path, settings: str = "") -> Iterator[Installation]:
+    """`twinledger up`, with these settings."""
     home = Home(folder / "home").make()
+    (home.root / "twinledger.toml").write_text(settings)
     with _command(["up", "--port", "0"], home.root) as (process, log):
         yield Installation(home, _said(log, r"is up at (http\S+)"), process)
 
@@ -82,6 +83,20 @@ def on_anvil(folder: Path, rpc: str, miners: int) -> Iterator[Installation]:
             _said(mining[1], r"mining as (0x\S+)")
             pids.append(mining[0])
         yield Installation(home, url, serving[0], tuple(pids))
+
+
+@contextmanager
+def engine(name: str, folder: Path) -> Iterator[Mapping[str, str]]:
+    """A real engine of scripts/devnet in a folder, and the variables that say where it is."""
+    command = str(ROOT / "scripts" / "devnet" / name)
+    subprocess.run([command, "start", "--dir", str(folder)], check=True, capture_output=True)
+    try:
+        done = subprocess.run(
+            [command, "env", "--dir", str(folder)], check=True, capture_output=True, text=True
+        )
+        yield dict(line.removeprefix("export ").split("=", 1) for line in done.stdout.splitlines())
+    finally:
+        subprocess.run([command, "stop", "--dir", str(folder)], check=True, capture_output=True)
 
 
 def ask_node(rpc: str, method: str, *parameters: object) -> object:

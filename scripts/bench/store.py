@@ -18,13 +18,15 @@ from registry.storage.embedded import EmbeddedStore
 
 PIECE = 1 << 20
 MEGABYTE = 1 << 20
+# Three gigabytes of one anonymous client are over the quota of an installation as it comes.
+UNLIMITED = f"[quotas]\nanonymous_bytes = {1 << 40}\nall_bytes = {1 << 40}\n"
 
 
 def bare(*, full: bool) -> list[Result]:
     """The embedded store alone."""
     size = (1024 if full else 256) * MEGABYTE
     with tempfile.TemporaryDirectory() as folder:
-        path = _file(Path(folder), size)
+        path = random_file(Path(folder), size)
         stored: list[Cid] = []
 
         def add() -> None:
@@ -50,15 +52,15 @@ def through_service(*, full: bool) -> list[Result]:
     size = (1024 if full else 256) * MEGABYTE
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        found = stack.enter_context(installation(folder))
+        found = stack.enter_context(installation(folder, UNLIMITED))
         client = stack.enter_context(found.client())
-        _warm(client, folder)
+        warm(client, folder)
         idle = found.memory()
         with _watch(found.memory) as peak:
             up, hashing, cids = _upload(client, folder, size)
             again, down = side_by_side(
                 lambda: seconds(lambda: _sha256(folder / "0")),
-                lambda: seconds(lambda: _download(client, cids[0])),
+                lambda: seconds(lambda: download(client, cids[0])),
                 3,
             )
     name = f"{size // MEGABYTE} MiB"
@@ -78,26 +80,35 @@ def through_service(*, full: bool) -> list[Result]:
 
 
 def _upload(client: Client, folder: Path, size: int) -> tuple[float, float, list[str]]:
-    paths = [_file(folder, size, name=str(number)) for number in range(3)]
-    cids = [str(read_files([path])[0].entry.cid) for path in paths]
+    paths = [random_file(folder, size, name=str(number)) for number in range(3)]
+    cids = [cid_of(path) for path in paths]
     left = iter(zip(paths, cids, strict=True))
-
-    def send() -> None:
-        path, cid = next(left)
-        client.http.upload(f"/v1/content/{cid}", pieces_of(path), size=size)
-
-    hashing, up = side_by_side(lambda: seconds(lambda: _sha256(paths[0])), lambda: seconds(send), len(paths))
+    hashing, up = side_by_side(
+        lambda: seconds(lambda: _sha256(paths[0])), lambda: seconds(lambda: upload(client, *next(left))), 3
+    )
     return up, hashing, cids
 
 
-def _warm(client: Client, folder: Path) -> None:
-    path = _file(folder, MEGABYTE, name="warm")
-    cid = str(read_files([path])[0].entry.cid)
-    client.http.upload(f"/v1/content/{cid}", pieces_of(path), size=MEGABYTE)
-    _download(client, cid)
+def warm(client: Client, folder: Path) -> None:
+    """One upload and one download that nobody measures."""
+    path = random_file(folder, MEGABYTE, name="warm")
+    cid = cid_of(path)
+    upload(client, path, cid)
+    download(client, cid)
 
 
-def _download(client: Client, cid: str) -> None:
+def cid_of(path: Path) -> str:
+    """What a client names a file before it sends it."""
+    return str(read_files([path])[0].entry.cid)
+
+
+def upload(client: Client, path: Path, cid: str) -> None:
+    """Send a file to the service."""
+    client.http.upload(f"/v1/content/{cid}", pieces_of(path), size=path.stat().st_size)
+
+
+def download(client: Client, cid: str) -> None:
+    """Read a file from the service, hashing it."""
     running = hashlib.sha256()  # a client that verifies nothing would not be a client of ours
     with client.http.stream(f"/v1/content/{cid}") as response:
         while piece := response.read(PIECE):
@@ -111,7 +122,8 @@ def _line(what: str, size: int, ours: float, hashing: float, target: float) -> R
     )
 
 
-def _file(folder: Path, size: int, name: str = "file") -> Path:
+def random_file(folder: Path, size: int, name: str = "file") -> Path:
+    """So many bytes that no store holds yet."""
     path = folder / name
     with path.open("wb") as file:
         for _ in range(0, size, PIECE):

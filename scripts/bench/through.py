@@ -18,7 +18,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from installation import RICH, Installation, on_anvil
+from installation import RICH, Installation, engine, on_anvil
 from kit import NAIVE_GAS, ROOT, Result, naive_call, naive_code, sign
 
 from registry.chain.rpc import RpcChain
@@ -146,14 +146,6 @@ def _relay(rpc: str) -> Iterator[int]:
 
 @contextmanager
 def anvil(folder: Path) -> Iterator[str]:
-    devnet = str(ROOT / "scripts" / "devnet" / "anvil")
-    subprocess.run([devnet, "start", "--dir", str(folder)], check=True, capture_output=True)
-    try:
-        done = subprocess.run(
-            [devnet, "env", "--dir", str(folder)], check=True, capture_output=True, text=True
-        )
-        yield dict(line.removeprefix("export ").split("=", 1) for line in done.stdout.splitlines())[
-            "TWINLEDGER_ANVIL"
-        ]
-    finally:
-        subprocess.run([devnet, "stop", "--dir", str(folder)], check=True, capture_output=True)
+    """One anvil, by its address."""
+    with engine("anvil", folder) as found:
+        yield found["TWINLEDGER_ANVIL"]

@@ -11,7 +11,7 @@ Here each caller has a queue of its own, and they are served one from each, roun
 ...     served.append(turn[1])
 ...     turns.leave(turn[0])
 >>> served
-['f1', 'f2', 'q1', 'f3']
+['f1', 'q1', 'f2', 'f3']
 """
 
 from collections import OrderedDict, deque

@@ -262,7 +262,8 @@ def test_a_replayed_submission_is_answered_and_charged_once(
     before = client.account.show().balance
     for _ in range(3):
         answer = post(live.url, "/v1/submissions", prepared.signed.model_dump(mode="json"))
-        assert (answer.status, answer.body["state"]) == (202, "sealed")
+        assert answer.status == 202
+        assert answer.body["state"] in {"sealed", "final"}
     assert client.account.show().balance == before
 
 

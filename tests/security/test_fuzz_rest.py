@@ -208,7 +208,7 @@ def test_a_path_that_is_nobodys_is_refused(live: Live, target: str) -> None:
 @pytest.mark.parametrize("method", ["DELETE", "PATCH", "OPTIONS", "TRACE", "PROPFIND"])
 def test_a_method_that_no_route_has_is_refused(live: Live, method: str) -> None:
     answer = Ask(method, "/v1/models").send(live.url)
-    assert answer.code == "conflict"
+    assert (answer.status, answer.code) == (405, "malformed")
     conforms(answer, method)
 
 

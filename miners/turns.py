@@ -29,6 +29,7 @@ class Turns:
         """Whether work that waited so long is this miner's: the holder's, then the next one's, and so on.
 
         Each has a whole turn before the next: a miner that is gone is stood in for by one other at a time.
+        Behind other work nothing waits while that is sealed: a long queue is no sign that somebody is gone.
         """
         if miner not in miners:
             return False
@@ -39,3 +40,19 @@ class Turns:
         """Whether the contract would let it and it is its work."""
         may = self.may_seal(slot, miner, miners)
         return may and self.is_up(slot, miner, miners, waited_slots=waited_slots)
+
+
+class Patience:
+    """How long one miner waits for what others have on their way, because it may seal the same items."""
+
+    def __init__(self) -> None:
+        self._since: int | None = None
+
+    def waits(self, slot: int, is_another_sending: bool, most_slots: int) -> bool:
+        """Whether to wait on; who always has something on its way stops nobody for longer than this."""
+        if not is_another_sending:
+            self._since = None
+            return False
+        if self._since is None:
+            self._since = slot
+        return slot - self._since < most_slots

@@ -13,7 +13,7 @@ from miners.node.peers import Peer
 from miners.node.sight import Sight
 from miners.node.source import Source
 from miners.selection import Item, Selection, Shares, select
-from miners.turns import Turns
+from miners.turns import Patience, Turns
 from registry.chain.base import Receipt
 from registry.chain.events import event_topic
 from registry.chain.gateway import Account, Contracts
@@ -31,6 +31,7 @@ _GAS_PER_ITEM = 160_000
 _GAS_BASE = 500_000
 _ASIDE_SLOTS = 8
 _PARENTS = 100_000
+_SEALED = 50_000
 MAX_WINDOW_S = 86_400
 _NO_PEERS: Mapping[Address, Peer] = MappingProxyType({})
 
@@ -61,6 +62,8 @@ class MinerNode:
         others = {address: peer for address, peer in peers.items() if address != signer.address}
         self._audits = Audits(contracts, self._sender, self._sight, store, others)
         self._sealed: dict[VersionId, int] = {}
+        self._served_slot = 0
+        self._patience = Patience()
         self._aside: dict[VersionId, int] = {}
         self._parents: set[VersionId] = set()
 
@@ -123,13 +126,18 @@ class MinerNode:
             self._sealed.clear()
             self._parents.clear()
             self._source.restart()
+        if found:
+            # Now, not the slot of the block: making it may have taken longer than a turn.
+            self._served_slot = self._contracts.slot_at(self._contracts.link.pending_time())
         for sealed in found:
             self._sealed[sealed.version_id] = sealed.slot
             self._parents.add(sealed.version_id)
             self._shares.serve((sealed.fee_class, sealed.namespace_id), sealed.size)
         self._source.forget([sealed.version_id for sealed in found])
+        # A gateway may show an item for the first time after it was sealed: it is not forgotten soon.
+        while len(self._sealed) > _SEALED and not self._backlog.waits(oldest := next(iter(self._sealed))):
+            del self._sealed[oldest]
         known = {entry.version_id for entry in pending}
-        self._sealed = {v: slot for v, slot in self._sealed.items() if v in known or self._backlog.waits(v)}
         self._aside = {v: slot for v, slot in self._aside.items() if v in known}
 
     def _is_due(self, entry: Entry, now: int, slot: int) -> bool:
@@ -192,9 +200,17 @@ class MinerNode:
         turns = Turns(params.turn_slots, params.grace_slots)
         miners = [miner for miner, _price in self._contracts.roster()]
         since = self._backlog.since(batch)
-        return turns.should_seal(
-            slot, self.address, miners, waited_slots=0 if since is None else slot - since
-        )
+        waited = 0 if since is None else slot - max(since, self._served_slot)
+        if not turns.should_seal(slot, self.address, miners, waited_slots=waited):
+            return False
+        is_another_sending = self._is_another_sending(miners)
+        return not self._patience.waits(slot, is_another_sending, params.turn_slots * len(miners))
+
+    def _is_another_sending(self, miners: Sequence[Address]) -> bool:
+        """Whether another miner's transaction is on its way, which may seal the same items."""
+        link = self._contracts.link
+        others = (miner for miner in miners if miner != self.address)
+        return any(link.nonce(miner) > link.mined_nonce(miner) for miner in others)
 
     def _seal(self, batch: Sequence[Entry], slot: int) -> int:
         payload = encode_seal([entry.submission for entry in batch], [entry.signature for entry in batch])

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from miners.turns import Turns
+from miners.turns import Patience, Turns
 from registry.core.ids import to_address
 
 MINERS = tuple(to_address("0x" + digit * 40) for digit in "123")
@@ -33,3 +33,10 @@ def test_who_is_no_miner_never_seals():
     assert not Turns(4, 0).may_seal(3, stranger, MINERS)
     assert Turns(4, 2).holder(0, ()) is None
     assert not Turns(4, 2).may_seal(0, stranger, ())
+
+
+def test_a_miner_waits_for_another_for_a_round_and_then_no_longer_until_it_was_quiet():
+    patience = Patience()
+    assert [patience.waits(slot, True, 6) for slot in range(10, 20)] == [True] * 6 + [False] * 4
+    assert not patience.waits(20, False, 6)
+    assert patience.waits(21, True, 6)

@@ -2,18 +2,19 @@
 
 import hashlib
 import re
-from collections.abc import Awaitable, Callable, Iterator, Sequence
-from typing import Annotated
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
 from registry.api.exchange import answer, caller_of, caller_with, in_thread, problem_response, service_of
-from registry.api.streams import gathered, receive, send
+from registry.api.streams import WatchedResponse, gathered, receive, send
 from registry.core.cid import Cid
 from registry.core.ids import hex32
 from registry.errors import Malformed
 from registry.service import Asker
+from registry.service.journal import Retrieval
 from registry.wire import CarAnswer, UploadAnswer
 
 router = APIRouter(tags=["content"])
@@ -101,40 +102,48 @@ async def get_ipfs(request: Request, cid: str, format: str | None = None) -> Res
         headers["content-length"] = str(len(block))
         if request.method == "HEAD":
             return Response(b"", media_type=RAW, headers=headers)
-        promises = await in_thread(service.fetched, wanted, caller, len(block))
-        return promised(Response(block, media_type=RAW, headers=headers), promises)
+        retrieval = await in_thread(service.fetched, wanted, caller, len(block))
+        return promised(Response(block, media_type=RAW, headers=headers), retrieval)
     if shape == "car":
         await in_thread(service.content.stat, wanted)
         if request.method == "HEAD":
             return Response(b"", media_type=f"{CAR}; version=1", headers=headers)
-        promises = await in_thread(service.replicated, wanted, caller)
+        retrieval = await in_thread(service.replicated, wanted, caller)
         pieces = service.store.export(wanted)
-        return promised(
-            StreamingResponse(send(pieces), media_type=f"{CAR}; version=1", headers=headers), promises
-        )
+        watched = _watched(request, pieces, retrieval, media_type=f"{CAR}; version=1", headers=headers)
+        return promised(watched, retrieval)
     if shape == "file":
         return await content_response(request, wanted, lambda size: _fetched(request, wanted, caller, size))
     raise Malformed(f"format is {shape!r}, not raw or car")
 
 
-async def _fetched(request: Request, cid: Cid, caller: Asker, size: int) -> list[str]:
+async def _fetched(request: Request, cid: Cid, caller: Asker, size: int) -> Retrieval:
     return await in_thread(service_of(request).fetched, cid, caller, size)
 
 
-def promised(response: Response, promises: Sequence[str]) -> Response:
+def promised(response: Response, retrieval: Retrieval) -> Response:
     """The response with a header for each promise: one line, unless several models name the same bytes."""
-    for promise in promises:
-        response.headers.append("twinledger-promise", promise)
+    for promise in retrieval.promises:
+        response.headers.append("twinledger-promise", promise.model_dump_json())
     return response
 
 
+def _watched(
+    request: Request, pieces: Iterator[bytes], retrieval: Retrieval, **options: Any
+) -> WatchedResponse:
+    async def broke_off(outcome: str, sent: int) -> None:
+        await in_thread(service_of(request).broke_off, retrieval, outcome, sent)
+
+    return WatchedResponse(pieces, broke_off, **options)
+
+
 async def content_response(
-    request: Request, cid: Cid, written_down: Callable[[int], Awaitable[list[str]]]
+    request: Request, cid: Cid, written_down: Callable[[int], Awaitable[Retrieval]]
 ) -> Response:
     """The answer to a GET or HEAD of a file, with Range.
 
-    `written_down` logs that so many bytes are about to be sent and answers the gateway's promises. It is
-    asked before the first byte, and not at all where none is sent.
+    `written_down` logs that so many bytes are about to be sent, with the gateway's promises. It is asked
+    before the first byte, and not at all where none is sent. An answer that breaks off is logged again.
     """
     service = service_of(request)
     size = await in_thread(service.content.file_size, cid)
@@ -148,14 +157,12 @@ async def content_response(
     headers["content-length"] = str(length)
     if request.method == "HEAD":
         return Response(status_code=status, headers=headers, media_type="application/octet-stream")
-    promises = await written_down(length)
+    retrieval = await written_down(length)
     pieces = service.content.get(cid, offset=first, length=length)
-    return promised(
-        StreamingResponse(
-            send(pieces), status_code=status, headers=headers, media_type="application/octet-stream"
-        ),
-        promises,
+    watched = _watched(
+        request, pieces, retrieval, status_code=status, headers=headers, media_type="application/octet-stream"
     )
+    return promised(watched, retrieval)
 
 
 def _no_such_range(size: int) -> Response:

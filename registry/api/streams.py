@@ -7,12 +7,14 @@ whichever side is slower.
 import asyncio
 import queue
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import suppress
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from fastapi import Request
+from fastapi.responses import StreamingResponse
 from starlette.requests import ClientDisconnect
+from starlette.types import Message, Receive, Scope, Send
 
 from registry.api.places import in_thread, in_upload
 from registry.errors import Malformed
@@ -119,6 +121,41 @@ async def send(pieces: Iterator[bytes]) -> AsyncIterator[bytes]:
     finally:
         # Of a reader that went away: a piece whose turn has not come is not read any more.
         following.cancel()
+
+
+class WatchedResponse(StreamingResponse):
+    """Sends pieces, and says so when they break off: `aborted` by the reader, or `failed` here.
+
+    `broke_off` is told the outcome and how many bytes were handed to the connection: at most so many arrived.
+    """
+
+    def __init__(
+        self, pieces: Iterator[bytes], broke_off: Callable[[str, int], Awaitable[None]], **options: Any
+    ) -> None:
+        super().__init__(send(pieces), **options)
+        self._broke_off = broke_off
+        self._sent = 0
+        self._is_whole = False
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def counted(message: Message) -> None:
+            # Counted before: of a piece whose sending is cut short, a part may have left.
+            self._sent += len(message.get("body", b""))
+            await send(message)
+            if message["type"] == "http.response.body":
+                self._is_whole = not message.get("more_body", False)
+
+        try:
+            await super().__call__(scope, receive, counted)
+        except ClientDisconnect:
+            await self._broke_off("aborted", self._sent)
+            raise
+        except Exception:
+            await self._broke_off("failed", self._sent)
+            raise
+        # An older ASGI server tells of a disconnect beside the stream, which then just ends.
+        if not self._is_whole:
+            await self._broke_off("aborted", self._sent)
 
 
 def gathered(pieces: Iterator[bytes]) -> Iterator[bytes]:

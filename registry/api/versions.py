@@ -17,6 +17,7 @@ from registry.errors import Malformed
 from registry.index import Search
 from registry.index.search import parse_metric
 from registry.service.acts import Check, expect_alias, expect_version
+from registry.service.journal import Retrieval
 from registry.wire import RawTransaction, TransactionAnswer, VersionAnswer
 
 router = APIRouter(tags=["models"])
@@ -147,7 +148,7 @@ async def get_file(request: Request) -> Response:
     row = await in_thread(service.catalogue.resolve, reference_of(request))
     entry = await in_thread(service.catalogue.file, row, request.path_params["path"])
 
-    def written_down(size: int) -> Awaitable[list[str]]:
+    def written_down(size: int) -> Awaitable[Retrieval]:
         return in_thread(service.retrieved, row, entry, caller, size)
 
     return await content_response(request, entry.cid, written_down)

@@ -23,9 +23,10 @@ GATEWAY_KINDS: Mapping[str, Mapping[str, str]] = MappingProxyType(
     {
         "retrieval": {
             "outcome": "served, aborted or failed",
-            "bytes": "bytes that were asked for",
+            "bytes": "served: how many were asked for; else how many were handed to the connection",
             "path": "one file, or none",
             "cid": "what was asked for by its CID, or none",
+            "of": "aborted or failed: the digest of the entry that was written before the first byte",
         },
         "refusal": {
             "code": "the error's code",

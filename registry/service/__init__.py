@@ -31,7 +31,7 @@ from registry.service.facts import Facts
 from registry.service.fees import Fees
 from registry.service.follower import Follower
 from registry.service.health import Health
-from registry.service.journal import Asker, Journal
+from registry.service.journal import Asker, Journal, Retrieval
 from registry.service.manifests import Manifests
 from registry.service.metrics import Metrics
 from registry.service.miners import Miners
@@ -139,21 +139,21 @@ class Service:
         for thread in self._threads:
             thread.join(timeout=10)
 
-    def retrieved(self, row: VersionRow, file: FileEntry, asker: Asker, size: int) -> list[str]:
-        """Log that so many bytes of a version's file are retrieved; the gateway's promise, as JSON."""
+    def retrieved(self, row: VersionRow, file: FileEntry, asker: Asker, size: int) -> Retrieval:
+        """Log that so many bytes of a version's file are retrieved, with the gateway's promise."""
         return self._promised([row], asker, size, {"path": file.path})
 
-    def fetched(self, cid: Cid, asker: Asker, size: int) -> list[str]:
+    def fetched(self, cid: Cid, asker: Asker, size: int) -> Retrieval:
         """The same for bytes asked for by CID: a promise for each model whose versions name them.
 
         Content that no sealed version names is nobody's model, so nothing is logged.
         """
         return self._promised(self.index.naming(cid), asker, size, {"cid": str(cid)})
 
-    def replicated(self, cid: Cid, asker: Asker) -> list[str]:
+    def replicated(self, cid: Cid, asker: Asker) -> Retrieval:
         """The same for a whole DAG, unless a miner or a gateway takes its copy: they hold every version."""
         if self._keeps_copies(asker):
-            return []
+            return Retrieval()
         return self.fetched(cid, asker, self.store.stat(cid).size)
 
     def copies(self, cids: Sequence[Cid], asker: Asker) -> Iterator[bytes]:
@@ -171,10 +171,13 @@ class Service:
 
     def _promised(
         self, rows: Sequence[VersionRow], asker: Asker, size: int, what: Mapping[str, str]
-    ) -> list[str]:
-        if not rows:
-            return []
-        return [body.model_dump_json() for body in self._journal.retrieved(rows, asker, size, what)]
+    ) -> Retrieval:
+        return self._journal.retrieved(rows, asker, size, what) if rows else Retrieval()
+
+    def broke_off(self, retrieval: Retrieval, outcome: str, sent: int) -> None:
+        """Log that a retrieval ended before its last byte."""
+        if retrieval.fetched:
+            self._journal.broke_off(retrieval, outcome, sent)
 
     def refused(self, asker: Asker, method: str, target: str, error: RegistryError) -> None:
         """Log a refusal."""

@@ -1,7 +1,7 @@
 """What this gateway writes down about itself: acceptances, retrievals, refusals, each with its promise."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from registry.audit.gatewaylog import Accepted, Caller, Fetched, GatewayLog
 from registry.core.ids import Address, hex32
@@ -22,6 +22,14 @@ class Asker:
     network: str
 
 
+@dataclass(frozen=True, slots=True)
+class Retrieval:
+    """Bytes that are about to be sent: an entry and a promise for each model that names them."""
+
+    fetched: tuple[Fetched, ...] = ()
+    promises: tuple[PromiseBody, ...] = ()
+
+
 class Journal:
     """Turns what happened into entries of the gateway log."""
 
@@ -35,7 +43,7 @@ class Journal:
 
     def retrieved(
         self, rows: Sequence[VersionRow], asker: Asker, size: int, what: Mapping[str, str]
-    ) -> list[PromiseBody]:
+    ) -> Retrieval:
         """Bytes that these versions name are about to be served: one entry and promise for each model."""
         models: dict[str, list[str]] = {}
         for row in rows:
@@ -44,7 +52,16 @@ class Journal:
             Fetched(_caller(asker), model, first, "served", size, what, tuple(others))
             for model, (first, *others) in models.items()
         ]
-        return [promise_body(kept.promise) for kept in self.log.retrievals(fetched)]
+        promises = [promise_body(kept.promise) for kept in self.log.retrievals(fetched)]
+        return Retrieval(tuple(fetched), tuple(promises))
+
+    def broke_off(self, retrieval: Retrieval, outcome: str, sent: int) -> None:
+        """The answer ended early, `aborted` by its reader or `failed` here: a second entry says so."""
+        ends = [
+            replace(one, outcome=outcome, size=sent, what={**one.what, "of": promise.entry_sha256})
+            for one, promise in zip(retrieval.fetched, retrieval.promises, strict=True)
+        ]
+        self.log.retrievals(ends)
 
     def refused(self, asker: Asker, method: str, target: str, error: RegistryError) -> None:
         """A request was refused."""

@@ -1,7 +1,10 @@
 """Whoever takes bytes of a sealed version, by whatever route, is written down and holds a promise of it."""
 
 import json
+import socket
+import time
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from conftest import Live, write_weights
@@ -98,6 +101,26 @@ def test_a_range_says_how_many_bytes_were_asked_for(live, client, sealed) -> Non
     ask(live.url, "GET", f"/v1/versions/{sealed.version_id}/files/w.safetensors", range="bytes=2-5")
     details = entries_about(live, sealed.version_id)[-1]["details"]
     assert details == {"outcome": "served", "bytes": 4, "path": "w.safetensors"}
+
+
+def test_a_reader_that_hangs_up_is_written_down_a_second_time(live, client, tmp_path) -> None:
+    big = write_weights(tmp_path / "big.safetensors", 20_261, (1 << 11, 1 << 12))
+    receipt = client.submit("local/hung-up", [big], {})
+    parts = urlsplit(live.url)
+    with socket.create_connection((parts.hostname, parts.port)) as reader:
+        target = f"/v1/versions/{receipt.version_id}/files/big.safetensors"
+        reader.sendall(f"GET {target} HTTP/1.1\r\nHost: {parts.netloc}\r\n\r\n".encode())
+        assert reader.recv(4096, socket.MSG_WAITALL).startswith(b"HTTP/1.1 200")
+    deadline = time.monotonic() + 30
+    while len(found := entries_about(live, receipt.version_id)) < 2:
+        assert time.monotonic() < deadline, found
+        time.sleep(0.1)
+    begun, ended = found
+    assert begun["details"] == {
+        "outcome": "served", "bytes": big.stat().st_size, "path": "big.safetensors"
+    }  # fmt: skip
+    assert (ended["details"]["outcome"], ended["details"]["of"]) == ("aborted", begun["digest"])
+    assert 0 < ended["details"]["bytes"] < big.stat().st_size
 
 
 def test_bytes_that_several_versions_name_are_a_retrieval_of_each(live, client, sealed, tmp_path) -> None:

@@ -56,7 +56,8 @@ def test_the_doctor_finds_nothing_wrong_in_a_home_that_was_stopped(home: Path) -
     assert found["service"] == "is not running"
     assert "every block of every pack" in found["store"]
     assert found["pool"] == "1 sealed"
-    assert set(found) == {"files", "settings", "service", "chain", "projection", "pool", "store", "logs"}
+    parts = {"files", "settings", "service", "chain", "chain database", "projection", "pool", "store", "logs"}
+    assert set(found) == parts
 
 
 def test_the_doctor_works_while_the_service_runs_and_after_it(home: Path) -> None:

@@ -137,7 +137,7 @@ def migrated(live: Live, folder: Path, label: str) -> None:
 
 WRITES: dict[str, tuple[type, str, Callable[[Live, Path, str], None]]] = {
     "submit-content": (EmbeddedStore, "put", submitted),
-    "submit-directory": (EmbeddedStore, "put_directory", submitted),
+    "submit-directory": (EmbeddedStore, "put_directories", submitted),
     "submit-upload-note": (Uploads, "add", submitted),
     "submit-upload-named": (Uploads, "name", submitted),
     "submit-nonce": (Requests, "use_nonce", submitted),
@@ -145,9 +145,9 @@ WRITES: dict[str, tuple[type, str, Callable[[Live, Path, str], None]]] = {
     "submit-promise": (LogStore, "append", submitted),
     "seal-transaction": (EmbeddedChain, "send", submitted),
     "seal-content": (EmbeddedStore, "put_car", submitted),
-    "seal-pin": (EmbeddedStore, "pin_all", submitted),
+    "seal-pin": (EmbeddedStore, "pin_each", submitted),
     "seal-projection": (Projection, "apply", submitted),
-    "seal-manifest": (Projection, "add_manifest", submitted),
+    "seal-manifest": (Projection, "add_manifests", submitted),
     "seal-pool": (Pool, "mark", submitted),
     "anchor-checkpoint": (LogStore, "publish", anchored),
     "anchor-cosignatures": (LogStore, "add_cosignatures", anchored),

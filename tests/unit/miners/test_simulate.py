@@ -130,6 +130,6 @@ def test_the_study_runs_and_fills_every_table(tmp_path):
     subprocess.run([sys.executable, script, "--quick", "--out", tmp_path], check=True, capture_output=True)
     page = (tmp_path / "fwt.md").read_text()
     tables = sorted(p.stem for p in (tmp_path / "fwt").glob("*.csv"))
-    assert len(tables) == 8
+    assert len(tables) == 9
     assert all(f"<!-- begin {name} -->\n| " in page for name in tables)
     assert len(list((tmp_path / "fwt").glob("*.png"))) == 3

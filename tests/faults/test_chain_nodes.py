@@ -8,6 +8,7 @@ import json
 import os
 import signal
 import threading
+import time
 import urllib.request
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -219,6 +220,10 @@ def test_a_sealer_killed_while_senders_send_and_back_later_loses_and_doubles_not
     geth.start()
     for thread in threads:
         thread.join()
+    # The sealer that came back may be asked before it has caught up.
+    until = time.monotonic() + 120
+    while link.balance(target) < 8 and time.monotonic() < until:
+        link.wait_head(link.head().number, 1)
     assert link.balance(target) == 8
     assert link.mined_nonce(RICH.address) == 8
 

@@ -181,4 +181,8 @@ CHAIN_TABLES = (
     aliases,
     task_events,
     service_events,
+    market,
+    batches,
+    closes,
+    entries,
 )

@@ -16,6 +16,7 @@ from registry.core.signing import KeySigner
 from registry.core.version import NO_SALT, Version
 from registry.errors import Conflict, NotFound
 from registry.index import BlockMark, Index, Line, Projection, Readable, Search
+from registry.index.schema import CHAIN_TABLES, metadata
 from registry.index.search import parse_metric, search
 
 ANA = KeySigner(keccak(b"ana")).address
@@ -281,3 +282,9 @@ def test_an_ambiguous_beginning_is_a_conflict(story: Story) -> None:
         by_digit[beginning] = version.id
     with pytest.raises(Conflict):
         story.index.resolve(Reference(version_prefix=beginning))
+
+
+def test_every_table_that_names_its_block_is_rolled_back_and_compared() -> None:
+    """A table left out would keep an orphaned block's rows after a reorganisation, unseen by fsck."""
+    named = {table.name for table in metadata.tables.values() if "block" in table.c}
+    assert named == {table.name for table in CHAIN_TABLES}

@@ -2,7 +2,7 @@
 
 One installation is made and stopped; each trial changes one value of one class, asks the check that `audit
 fsck` runs for that class (or the offline verifier), and puts the value back. The number of trials is
-TWINLEDGER_TEST_TAMPERS (50; 200 in .ci/run), the first seed TWINLEDGER_TEST_SEED (0); trial n is of class n
+TWINLEDGER_TEST_TAMPERS (50), the first seed TWINLEDGER_TEST_SEED (0); trial n is of class n
 modulo the number of classes.
 """
 

@@ -117,9 +117,7 @@ def row_of(path: Callable[[Home], Path], tables: dict[str, tuple[str, ...]]) -> 
             columns = [one[1] for one in db.execute(f"PRAGMA table_info({table})")]
             row = dict(zip(columns, dice.choice(held[table]), strict=True))
             chosen = [c for c in tables[table] or columns if row[c] not in (None, "", b"")]
-            column = dice.choice(chosen)
-            bent = row | {column: other(row[column], dice)}
-            _replace(db, table, row, bent)
+            bent = _bend(db, table, row, chosen, dice)
 
         def undo() -> None:
             with closing(sqlite3.connect(path(scene.home))) as db:
@@ -130,13 +128,31 @@ def row_of(path: Callable[[Home], Path], tables: dict[str, tuple[str, ...]]) -> 
     return damage
 
 
-def _replace(db: sqlite3.Connection, table: str, before: dict[str, object], after: dict[str, object]) -> None:
-    """One row for another; every value names the row, because not every table has numbered rows."""
+def _bend(
+    db: sqlite3.Connection, table: str, row: dict[str, object], columns: list[str], dice: random.Random
+) -> dict[str, object]:
+    """Another value in one of these columns. One that collides with another row cannot be stored."""
+    bent = row
+    while bent == row:
+        column = dice.choice(columns)
+        bent = _replace(db, table, row, row | {column: other(row[column], dice)})
+    return bent
+
+
+def _replace(
+    db: sqlite3.Connection, table: str, before: dict[str, object], after: dict[str, object]
+) -> dict[str, object]:
+    """One row for another; answers the row that is there then. Every value names it: not all are numbered."""
     sets = ", ".join(f"{column} = ?" for column in after)
     where = " AND ".join(f"{column} IS ?" for column in before)
     sql = f"UPDATE {table} SET {sets} WHERE {where}"
-    assert db.execute(sql, (*after.values(), *before.values())).rowcount == 1
+    try:
+        assert db.execute(sql, (*after.values(), *before.values())).rowcount == 1
+    except sqlite3.IntegrityError:
+        db.rollback()
+        return before
     db.commit()
+    return after
 
 
 def note(scene: Scene, dice: random.Random) -> Undo:

@@ -18,6 +18,9 @@ from registry.core.tiles import HEIGHT, WIDTH
 from registry.errors import Conflict, VerificationFailed
 
 LOG_TREE = 0
+# The shape of the tables below. A log of 0.1.0 names none: it is the first. Another one is refused, because a
+# log is primary data: whoever changes a table says here how it is migrated.
+SCHEMA = 1
 _SCHEMA = """
 CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE entries (idx INTEGER PRIMARY KEY, leaf BLOB NOT NULL, body BLOB NOT NULL);
@@ -82,10 +85,16 @@ class LogDatabase(LogFile):
         if found != [(origin,)]:
             held = found[0][0] if found else "nothing"
             raise Conflict(f"{self._path} holds the log {held!r}, not {origin!r}", origin=origin)
+        stated = self._rows(self.writer, "SELECT value FROM meta WHERE name = 'schema'")
+        if stated not in ([], [(str(SCHEMA),)]):
+            raise Conflict(
+                f"{self._path} has schema {stated[0][0]}, and this release knows {SCHEMA}",
+                hint="install the release that wrote it, or restore the backup taken before the upgrade",
+            )
 
     def _create(self, origin: str) -> None:
         self.writer.executescript("BEGIN;" + _SCHEMA)
-        self.writer.execute("INSERT INTO meta VALUES ('origin', ?)", (origin,))
+        self.writer.execute("INSERT INTO meta VALUES ('origin', ?), ('schema', ?)", (origin, str(SCHEMA)))
         self.add_trees([KeyTree(LOG_TREE, "", None, Frontier(), EMPTY_ROOT)])
         self.writer.execute("COMMIT")
 

@@ -1,4 +1,4 @@
-"""Tables of the primary data. What changes here comes with a revision in `registry.pool.revisions`."""
+"""Tables of the primary data. What changes here comes with a revision in `registry.pool.migrations`."""
 
 from sqlalchemy import BigInteger, Column, Index, Integer, MetaData, Table
 
@@ -25,6 +25,8 @@ submissions = Table(
     Index("submissions_by_state", "state", "sequence"),
     Index("submissions_by_submitter", "submitter", "state"),
     Index("submissions_by_deadline", "state", "deadline"),
+    # A number that came back after its row was deleted would be missed by whoever pages past it.
+    sqlite_autoincrement=True,
 )
 uploads = Table(
     "uploads",

@@ -85,7 +85,10 @@ class Submissions:
         entries = list(taken.values())
         promises = self._promise([(entry.submission, entry.model) for entry in entries], network)
         self._pool.add(
-            [replace(entry, promise=promise) for entry, promise in zip(entries, promises, strict=True)]
+            [
+                replace(entry, promise=promise, received=promise.issued)
+                for entry, promise in zip(entries, promises, strict=True)
+            ]
         )
         return dict(zip(map(hex32, taken), promises, strict=True))
 

@@ -12,9 +12,11 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Engine, inspect, select, text
-from sqlalchemy.schema import CreateIndex, CreateTable
+from sqlalchemy.schema import CreateIndex, CreateTable, DropTable
 
-from registry.core.ids import sha256
+from registry.core.cid import RAW, Cid
+from registry.core.ids import sha256, to_address
+from registry.core.sealed_update import Handover
 from registry.database import writing
 from registry.errors import Conflict, Unauthenticated
 from registry.index import Projection
@@ -23,7 +25,7 @@ from registry.index.schema import metadata as projection_metadata
 from registry.pool import Pool, PoolState, Requests, Uploads
 from registry.pool.contributions import Contributions
 from registry.pool.migrations import HEAD, prepare, revisions
-from registry.pool.schema import metadata
+from registry.pool.schema import metadata, submissions
 
 DUMPS = Path(__file__).parents[1] / "vectors" / "data"
 # Tables that a later release brought: 0.1.0 has no row for them.
@@ -104,6 +106,55 @@ def test_the_upgraded_pool_goes_on_where_the_first_release_stopped(open_engine: 
     assert (held.contribution.samples, held.aggregator_signature) == (17, b"\x02" * 65)
     assert [statement.measurement.loss_after for statement in held.statements] == [200_000]
     assert Uploads(engine).unnamed_bytes() == 0
+
+
+def empty(_engine: Engine) -> None:
+    """A database that no release has used."""
+
+
+@pytest.mark.parametrize("begin", [empty, load_first_release])
+def test_a_sequence_number_is_never_given_twice(
+    open_engine: OpenEngine, begin: Callable[[Engine], object]
+) -> None:
+    load_first_release(open_engine())
+    (given,) = Pool(open_engine()).pending(limit=9)
+    engine = open_engine()
+    with writing(engine) as connection:
+        for table in (*metadata.sorted_tables, revisions):
+            connection.execute(DropTable(table))
+    begin(engine)
+    pool = Pool(engine)
+    numbers = []
+    for _ in range(3):
+        pool.add([given])  # replaces the row in place: the newest number is free again
+        numbers += [entry.sequence for entry in pool.pending(limit=9)]
+    with writing(engine) as connection:
+        connection.execute(submissions.delete())
+    Pool(open_engine()).add([given])
+    numbers += [entry.sequence for entry in pool.pending(limit=9)]
+    assert numbers == sorted(set(numbers)), numbers
+
+
+def test_a_submission_of_the_first_release_arrived_when_its_promise_says(open_engine: OpenEngine) -> None:
+    engine = open_engine()
+    load_first_release(engine)
+    with writing(engine) as connection:
+        connection.execute(submissions.update().values(received=submissions.c.received - 1))
+    prepare(engine)
+    *promised, bare = Pool(engine).listed(None, limit=9)
+    assert [one.received for one in promised] == [one.promise and one.promise.issued for one in promised]
+    assert (bare.received, bare.promise) == (999, None)
+
+
+def test_what_later_releases_brought_is_there_after_the_upgrade(open_engine: OpenEngine) -> None:
+    engine = open_engine()
+    load_first_release(engine)
+    rounds = Contributions(engine)
+    device = to_address("0x5a67b879Eab14606955251B2026b11C587d706C1")
+    first, second = (Handover(1, 0, device, bytes(32), Cid(RAW, sha256(word))) for word in (b"a", b"b"))
+    rounds.hand_over(first, bytes(65))
+    rounds.hand_over(second, b"\x01" * 65)
+    assert rounds.handed(1) == rounds.handed(1, 0) == [(second, b"\x01" * 65)]
 
 
 def test_a_new_database_and_an_upgraded_one_are_the_same(open_engine: OpenEngine) -> None:

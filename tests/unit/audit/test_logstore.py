@@ -7,6 +7,7 @@ import subprocess
 import sys
 import textwrap
 import threading
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -148,6 +149,20 @@ def test_the_file_of_another_log_is_refused(bench, log) -> None:
     log.close()
     with pytest.raises(Conflict, match=r"holds the log 'gateway\.example/log', not 'other\.example/log'"):
         LogStore(bench.folder / "gateway.db", NoteSigner("other.example/log", bytes(32)), bench.clock)
+
+
+def test_a_log_of_the_first_release_names_no_schema_and_one_of_a_newer_release_is_refused(bench, log) -> None:
+    log.close()
+    path, signer = bench.folder / "gateway.db", NoteSigner(log.origin, bytes(32))
+    with closing(sqlite3.connect(path)) as db:
+        assert db.execute("DELETE FROM meta WHERE name = 'schema'").rowcount == 1
+        db.commit()
+    LogStore(path, signer, bench.clock).close()
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("INSERT INTO meta VALUES ('schema', '2')")
+        db.commit()
+    with pytest.raises(Conflict, match="has schema 2, and this release knows 1"):
+        LogStore(path, signer, bench.clock)
 
 
 def test_many_callers_at_once_each_get_their_own_place(log, entry) -> None:

@@ -7,12 +7,14 @@ own, or an advisory one per schema.
 
 import re
 import sqlite3
+from collections import namedtuple
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Dialect, Engine, Text, create_engine, event, text
+from sqlalchemy import Connection, Dialect, Engine, Select, Text, create_engine, event, text
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 from sqlalchemy.types import TypeDecorator
 
@@ -36,6 +38,46 @@ class ExactText(TypeDecorator[str]):
     def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
         """A NUL becomes U+FFFD on every database, so that all projections are the same."""
         return None if value is None else value.replace("\0", "\ufffd")
+
+
+@dataclass(frozen=True, slots=True)
+class _Compiled:
+    text: str
+    constants: dict[str, Any]
+    order: list[str] | None
+
+
+class Lookup:
+    """A read that nearly every request asks for: compiled once for each kind of database.
+
+    It runs on the driver's own cursor. SQLAlchemy takes six times as long over such a statement as SQLite
+    takes to answer it.
+    """
+
+    def __init__(self, statement: Select[Any]) -> None:
+        self._statement = statement
+        self._row = namedtuple("Row", statement.selected_columns.keys())  # type: ignore[misc]
+        self._compiled: dict[str, _Compiled] = {}
+
+    def rows(self, connection: Connection, **values: object) -> list[Any]:
+        """The rows, with their columns as attributes."""
+        dialect = connection.dialect
+        compiled = self._compiled.get(dialect.name)
+        if compiled is None:
+            made = self._statement.compile(dialect=dialect)
+            compiled = self._compiled[dialect.name] = _Compiled(str(made), made.params, made.positiontup)
+        given = compiled.constants | values
+        order = compiled.order
+        cursor = connection.connection.cursor()
+        try:
+            cursor.execute(compiled.text, given if order is None else [given[name] for name in order])
+            return [self._row(*row) for row in cursor.fetchall()]
+        finally:
+            cursor.close()
+
+    def first(self, connection: Connection, **values: object) -> Any:
+        """The first row, or None."""
+        return next(iter(self.rows(connection, **values)), None)
 
 
 def sqlite_url(path: Path) -> str:
@@ -142,8 +184,9 @@ def _abandon(connection: Connection) -> None:
 def _mapped(engine: Engine) -> Iterator[None]:
     try:
         yield
-    except DBAPIError as e:
+    except (DBAPIError, engine.dialect.loaded_dbapi.Error) as e:
         where = engine.url.render_as_string(hide_password=True)
         raise StoreUnavailable(
-            f"the database {where} failed: {e.orig}", hint="free disk space or start the database, then retry"
+            f"the database {where} failed: {e.orig if isinstance(e, DBAPIError) else e}",
+            hint="free disk space or start the database, then retry",
         ) from e

@@ -18,10 +18,11 @@ from registry.errors import Malformed, NotFound, RegistryError
 from registry.service import Service
 
 _log = logging.getLogger("registry.api")
+# In the order of how often they are asked: a request is compared with one route after the other.
 ROUTERS = (
+    versions.router,
     content.router,
     submissions.router,
-    versions.router,
     accounts.router,
     fees.router,
     gateway.router,

@@ -24,7 +24,8 @@ class Guard:
 
     def __init__(self, app: ASGIApp, *, tls: bool) -> None:
         self._app = app
-        self._always = HEADERS | ({"strict-transport-security": _TLS} if tls else {})
+        always = HEADERS | ({"strict-transport-security": _TLS} if tls else {})
+        self._always = [(name.encode(), value.encode()) for name, value in always.items()]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, and the answer back with its headers."""
@@ -35,12 +36,10 @@ class Guard:
 
         async def guarded(message: Message) -> None:
             if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                headers.update(self._always)
                 policy = _PAGE_POLICY if scope["path"] == _PAGE else SEALED
-                headers["content-security-policy"] = policy
+                message["headers"] += [*self._always, (b"content-security-policy", policy.encode())]
                 if signed:
-                    headers["cache-control"] = "private, no-store"
+                    MutableHeaders(scope=message)["cache-control"] = "private, no-store"
             await send(message)
 
         await self._app(scope, receive, guarded)

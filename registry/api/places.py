@@ -14,7 +14,7 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextvars import ContextVar, copy_context
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import lru_cache, partial
 from threading import Lock
 from typing import Any, TypeVar
 
@@ -108,7 +108,11 @@ class Turnstile:
 
 def network_of(scope: Scope) -> str:
     """The address asked from; of IPv6 the subnet, because one machine has all of its addresses."""
-    host = str((scope.get("client") or ("unknown", 0))[0])
+    return _network(str((scope.get("client") or ("unknown", 0))[0]))
+
+
+@lru_cache(maxsize=16_384)
+def _network(host: str) -> str:
     try:
         address = ipaddress.ip_address(host)
     except ValueError:

@@ -31,6 +31,12 @@ def version_answer(row: VersionRow, aliases: list[str], *, manifest: bytes | Non
     )
 
 
+def version_json(row: VersionRow, aliases: list[str]) -> bytes:
+    """The answer with the manifest: JSON already, and dear to read and write again."""
+    answer = version_answer(row, aliases, manifest=None).model_dump_json(by_alias=True).encode()
+    return answer.removesuffix(b"null}") + (row.manifest or b"null") + b"}"
+
+
 def model_answer(row: ModelRow) -> ModelAnswer:
     """One model."""
     return ModelAnswer(

@@ -10,7 +10,7 @@ from starlette.convertors import Convertor, register_url_convertor
 from registry.api.content import content_response
 from registry.api.exchange import SELF_SIGNED, answer, caller_of, in_thread, post, service_of
 from registry.api.pages import integer, page, page_size
-from registry.api.shapes import grant_answer, kin_answer, model_answer, version_answer
+from registry.api.shapes import grant_answer, kin_answer, model_answer, version_answer, version_json
 from registry.core.refs import Reference, parse_reference
 from registry.core.transaction import read_transaction
 from registry.errors import Malformed
@@ -72,6 +72,16 @@ def reference_of(request: Request) -> Reference:
     return parse_reference(parts["ref"] if "ref" in parts else f"{parts['namespace']}/{parts['name']}")
 
 
+# One segment that begins no version id is refused by what it lacks, not by "no such route": last.
+@router.get("/v1/versions/{ref}", include_in_schema=False)
+@versioned("", methods=["GET"], response_model=VersionAnswer)
+async def show_version(request: Request) -> Response:
+    """The version a reference means now."""
+    await caller_of(request, "models")
+    row, aliases = service_of(request).catalogue.show(reference_of(request))
+    return Response(version_json(row, aliases), media_type="application/json")
+
+
 @router.get("/v1/search")
 async def search_versions(request: Request) -> Response:
     """Versions whose manifests fit every condition."""
@@ -116,18 +126,6 @@ async def set_alias(request: Request, namespace: str, name: str, alias: str) -> 
 async def send_transaction(request: Request) -> Response:
     """Relay any transaction to one of the contracts."""
     return await relay(request, "TwinRegistry", "Consortium", "StorageMarket", "RewardPool", "AuditAnchor")
-
-
-# One segment that begins no version id is refused by what it lacks, not by "no such route": mounted last.
-@router.get("/v1/versions/{ref}", include_in_schema=False)
-@versioned("", methods=["GET"], response_model=VersionAnswer)
-async def show_version(request: Request) -> Response:
-    """The version a reference means now."""
-    await caller_of(request, "models")
-    service = service_of(request)
-    row = service.catalogue.resolve(reference_of(request))
-    aliases = service.index.aliases_of(row.version_id)
-    return answer(version_answer(row, aliases, manifest=row.manifest))
 
 
 @versioned("/manifest", methods=["GET"])

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from sqlalchemy import and_, bindparam, func, select, union
+from sqlalchemy import func, select, union
 
 from registry.core.cid import RAW, Cid
 from registry.core.ids import Address, Status, VersionId, hex32, to_address
@@ -22,6 +22,7 @@ from registry.index.records import (
 )
 from registry.index.relations import Relations
 from registry.index.rows import (
+    aliases,
     current_status,
     member_row,
     model_key,
@@ -31,19 +32,6 @@ from registry.index.rows import (
     resolved,
     version_query,
     version_row,
-)
-
-_newer = t.aliases.alias("newer")
-_ALIASES = select(t.aliases.c.alias).where(
-    t.aliases.c.version_id == bindparam("version"),
-    ~select(_newer.c.block)
-    .where(
-        _newer.c.model_id == t.aliases.c.model_id,
-        _newer.c.alias == t.aliases.c.alias,
-        (_newer.c.block > t.aliases.c.block)
-        | and_(_newer.c.block == t.aliases.c.block, _newer.c.log_index > t.aliases.c.log_index),
-    )
-    .exists(),
 )
 
 MAX_NAMING = 200
@@ -59,7 +47,15 @@ class Index(Relations):
             row = resolved(connection, reference)
         if row is None:
             raise self._nothing(reference)
-        return version_row(row)
+        return row
+
+    def show(self, reference: Reference) -> tuple[VersionRow, list[str]]:
+        """The same, with the aliases that point at it."""
+        with reading(self.engine) as connection:
+            row = resolved(connection, reference)
+            if row is not None:
+                return row, aliases(connection, row.version_id)
+        raise self._nothing(reference)
 
     def _nothing(self, reference: Reference) -> NotFound:
         model, has_suffix = reference.model, "@" in str(reference)
@@ -175,7 +171,7 @@ class Index(Relations):
     def aliases_of(self, version_id: VersionId) -> list[str]:
         """The aliases that point at a version now."""
         with reading(self.engine) as connection:
-            return sorted(set(connection.execute(_ALIASES, {"version": hex32(version_id)}).scalars()))
+            return aliases(connection, version_id)
 
     def alias_history(self, version_id: VersionId) -> list[AliasChange]:
         """Every time an alias was pointed at this version."""

@@ -2,12 +2,14 @@
 
 import json
 from collections.abc import Sequence
+from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, Select, and_, bindparam, func, select
 
 from registry.core.ids import Role, Status, VersionId, hex32, model_id, to_address
 from registry.core.refs import CHAMPION, Reference
 from registry.core.version import Version
+from registry.database import Lookup
 from registry.errors import Conflict
 from registry.index import schema as t
 from registry.index.records import MemberRow, ModelRow, VersionRow
@@ -62,7 +64,7 @@ def member_row(row: Row[tuple[object, ...]], keys: Sequence[bytes]) -> MemberRow
     )
 
 
-def version_row(row: Row[tuple[object, ...]]) -> VersionRow:
+def version_row(row: Any) -> VersionRow:
     """The record of one row of `version_query`."""
     version = Version(
         namespace_id=row.namespace_id,
@@ -95,50 +97,77 @@ def version_row(row: Row[tuple[object, ...]]) -> VersionRow:
 
 # Built once: to build a statement costs many times what SQLite takes to answer it.
 _OF_MODEL = version_query().where(t.versions.c.model_id == bindparam("model"))
-_NUMBERED = _OF_MODEL.where(t.versions.c.number == bindparam("number"))
-_POINTED = _OF_MODEL.where(t.versions.c.version_id == bindparam("version"))
-_NEWEST_ACTIVE = (
+_NUMBERED = Lookup(_OF_MODEL.where(t.versions.c.number == bindparam("number")))
+_POINTED = Lookup(_OF_MODEL.where(t.versions.c.version_id == bindparam("version")))
+_NEWEST_ACTIVE = Lookup(
     _OF_MODEL.where(func.coalesce(current_status().scalar_subquery(), 1) == int(Status.ACTIVE))
     .order_by(t.versions.c.number.desc())
     .limit(1)
 )
-_BEGINNING = (
+_BEGINNING = Lookup(
     version_query()
     .where(t.versions.c.version_id >= bindparam("first"), t.versions.c.version_id <= bindparam("last"))
     .limit(2)
 )
-_ALIAS = (
+_ALIAS = Lookup(
     select(t.aliases.c.version_id)
     .where(t.aliases.c.model_id == bindparam("model"), t.aliases.c.alias == bindparam("alias"))
     .order_by(t.aliases.c.block.desc(), t.aliases.c.log_index.desc())
     .limit(1)
 )
-_NAMESPACE = select(t.namespaces.c.namespace_id).where(t.namespaces.c.name == bindparam("namespace"))
+_NAMESPACE = Lookup(select(t.namespaces.c.namespace_id).where(t.namespaces.c.name == bindparam("namespace")))
+_newer = t.aliases.alias("newer")
+_ALIASES = Lookup(
+    select(t.aliases.c.alias)
+    .where(
+        t.aliases.c.version_id == bindparam("version"),
+        ~select(_newer.c.block)
+        .where(
+            _newer.c.model_id == t.aliases.c.model_id,
+            _newer.c.alias == t.aliases.c.alias,
+            (_newer.c.block > t.aliases.c.block)
+            | and_(_newer.c.block == t.aliases.c.block, _newer.c.log_index > t.aliases.c.log_index),
+        )
+        .exists(),
+    )
+    .distinct()
+    .order_by(t.aliases.c.alias)
+)
 
 
-def resolved(connection: Connection, reference: Reference) -> Row[tuple[object, ...]] | None:
+def resolved(connection: Connection, reference: Reference) -> VersionRow | None:
+    """The version a reference means now; Conflict where a prefix begins more than one id."""
+    row = _found(connection, reference)
+    return None if row is None else version_row(row)
+
+
+def _found(connection: Connection, reference: Reference) -> Any:
     if reference.version_prefix is not None:
         prefix = reference.version_prefix
-        rows = connection.execute(_BEGINNING, {"first": prefix, "last": prefix + "g"}).all()
+        rows = _BEGINNING.rows(connection, first=prefix, last=prefix + "g")
         if len(rows) > 1:
             raise Conflict(f"{prefix} is the beginning of more than one version id", hint="write more digits")
         return rows[0] if rows else None
     model = model_key(connection, reference.namespace or "", reference.name or "")
     if reference.number is not None:
-        return connection.execute(_NUMBERED, {"model": model, "number": reference.number}).first()
-    alias = {"model": model, "alias": reference.alias or CHAMPION}
-    pointed = connection.execute(_ALIAS, alias).scalar()
+        return _NUMBERED.first(connection, model=model, number=reference.number)
+    pointed = _ALIAS.first(connection, model=model, alias=reference.alias or CHAMPION)
     if pointed is not None:
-        return connection.execute(_POINTED, {"model": model, "version": pointed}).first()
+        return _POINTED.first(connection, model=model, version=pointed.version_id)
     if reference.alias is not None:
         return None
-    return connection.execute(_NEWEST_ACTIVE, {"model": model}).first()
+    return _NEWEST_ACTIVE.first(connection, model=model)
+
+
+def aliases(connection: Connection, version_id: VersionId) -> list[str]:
+    """The aliases that point at a version now."""
+    return [row.alias for row in _ALIASES.rows(connection, version=hex32(version_id))]
 
 
 def model_key(connection: Connection, namespace: str, name: str) -> str:
-    number = connection.execute(_NAMESPACE, {"namespace": namespace}).scalar()
+    row = _NAMESPACE.first(connection, namespace=namespace)
     # No namespace has the number 0, so a name nobody registered matches nothing.
-    return hex32(model_id(number or 0, name))
+    return hex32(model_id(row.namespace_id if row else 0, name))
 
 
 def model_row(connection: Connection, model: str, full_name: str, number: int) -> ModelRow:

@@ -40,6 +40,10 @@ class Catalogue:
         read = parse_reference(reference) if isinstance(reference, str) else reference
         return self.index.resolve(read)
 
+    def show(self, reference: Reference) -> tuple[VersionRow, list[str]]:
+        """The version that a reference means now, and the aliases that point at it."""
+        return self.index.show(reference)
+
     def search(self, wanted: Search) -> SearchPage:
         """Versions whose manifests fit."""
         return search(self.index.engine, wanted)

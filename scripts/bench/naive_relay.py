@@ -4,7 +4,6 @@ It is what a registry without batches would be: the same web server, the same li
 """
 
 import asyncio
-import socket
 import sys
 
 import uvicorn
@@ -13,6 +12,7 @@ from kit import mined
 from starlette.concurrency import run_in_threadpool
 
 from registry.chain.rpc import RpcChain
+from registry.wiring.up import bind
 
 
 def main(rpc: str) -> None:
@@ -28,7 +28,7 @@ def main(rpc: str) -> None:
     async def relay(request: Request) -> dict[str, object]:
         return await run_in_threadpool(register, await request.body())
 
-    listener = socket.create_server(("127.0.0.1", 0))
+    listener = bind("127.0.0.1", 0)
     print(f"relays at {listener.getsockname()[1]}", flush=True)
     config = uvicorn.Config(app, log_level="warning", access_log=False, http="httptools", lifespan="off")
     asyncio.run(uvicorn.Server(config).serve([listener]))

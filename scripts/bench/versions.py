@@ -30,6 +30,7 @@ from registry.index import BlockMark, Line, Projection, Readable
 from registry.wiring.backends import open_chain
 from registry.wiring.consortium import create_consortium, make_keys
 from registry.wiring.gateway import open_gateway
+from registry.wiring.up import bind
 
 MODELS = 1_000
 BLOCK = 10_000
@@ -93,9 +94,9 @@ def _server(kind: str, folder: Path, versions: int) -> Iterator[int]:
 
 def _serve(app: FastAPI) -> None:
     config = uvicorn.Config(
-        app, port=0, log_level="warning", access_log=False, http="httptools", ws="none", lifespan="off"
+        app, log_level="warning", access_log=False, http="httptools", ws="none", lifespan="off"
     )
-    listener = config.bind_socket()
+    listener = bind("127.0.0.1", 0)
     print(listener.getsockname()[1], flush=True)
     uvicorn.Server(config).run(sockets=[listener])
 

@@ -5,6 +5,7 @@ These dataclasses are the only list: the loader, `twinledger config` and docs/se
 
 import ipaddress
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -265,6 +266,7 @@ class Settings:
         return mode == "open" or (mode == "auto" and is_loopback(self.api.host))
 
 
+@lru_cache  # every unsigned request asks it of the same address
 def is_loopback(host: str) -> bool:
     """Whether a server bound to this host can be reached from this machine alone."""
     try:

@@ -11,11 +11,18 @@ import {VM} from "./Vm.sol";
 
 /// @title A deployment and what its people may do to it, in any order and with any numbers.
 /// @dev Every act first asks whether it is allowed now, so a revert is a defect.
-contract Market {
+abstract contract Market {
     uint64 internal constant K = 4;
     uint64 internal constant AUDIT_SLOTS = 6;
     uint256 internal constant USERS = 4;
     uint256 internal constant MINERS = 3;
+
+    /// @dev What makes a version of "m" this one.
+    struct Item {
+        uint256 who;
+        uint64 size;
+        bytes32 salt;
+    }
 
     Consortium public consortium;
     TwinRegistry public registry;
@@ -24,8 +31,16 @@ contract Market {
     uint256 public withdrawn;
     uint256 public versions;
     uint256 public forfeitures;
-    uint256 private _salt;
-    uint256 private _time;
+    uint256 public bonded;
+    uint256 public penalties;
+    Item[] internal _sealed;
+    mapping(bytes32 versionId => uint256) public sealedAs; // the record as it was written
+    mapping(bytes32 versionId => uint8) public statusOf;
+    mapping(bytes32 versionId => uint256) public cancelledAt;
+    mapping(address => mapping(uint64 => uint256)) public earned; // by price and margin, whatever became of it
+    mapping(address => mapping(uint64 => uint256)) public paidOut; // collected or forfeited
+    uint256 internal _salt;
+    uint256 internal _time;
 
     constructor() {
         _time = block.timestamp;
@@ -47,7 +62,6 @@ contract Market {
         VM.deal(address(this), type(uint96).max);
         for (uint256 i; i < MINERS; ++i) {
             _admit(miner(i), USERS + i, 2);
-            storageMarket.bond{value: 100}(miner(i));
             price(i, uint8(5 + 2 * i));
         }
     }
@@ -80,24 +94,15 @@ contract Market {
         VM.warp(_time);
     }
 
-    function seal(uint8 who, uint8 sealer, uint16 size, bool priority, uint8 items) external {
-        if (registry.currentSlot() / K != registry.openEpoch().epoch) return;
-        uint256 n = items % 4 + 1;
-        ITwinRegistry.Submission[] memory submissions = new ITwinRegistry.Submission[](n);
-        ITwinRegistry.Signature[] memory signatures = new ITwinRegistry.Signature[](n);
-        for (uint256 i; i < n; ++i) {
-            (submissions[i], signatures[i]) = _signed((who + i) % USERS, size, priority);
-        }
-        VM.prank(miner(sealer));
-        registry.seal(submissions, signatures);
-        for (uint256 i; i < n; ++i) {
-            if (registry.record(registry.hashVersion(submissions[i].version)) != 0) ++versions;
-        }
+    function seal(uint8 who, uint8 sealer, uint16 size, bool priority, uint8 count) external {
+        Item[] memory items = new Item[](count % 4 + 1);
+        for (uint256 i; i < items.length; ++i) items[i] = Item((who + i) % USERS, size, bytes32(++_salt));
+        _seal(items, sealer, priority);
     }
 
     function post(uint8 who, uint128 bitmapH, uint128 more) external {
         uint64 epoch = registry.openEpoch().epoch;
-        if (registry.currentSlot() / K <= epoch || registry.hasPosted(epoch, miner(who))) return;
+        if (registry.currentSlot() / K <= epoch || registry.hasPosted(epoch, miner(who)) || !isRostered(who)) return;
         VM.prank(miner(who));
         registry.post(epoch, bitmapH % 16, (bitmapH | more) % 16);
     }
@@ -105,7 +110,8 @@ contract Market {
     function close() external {
         IFeeMarket.OpenEpoch memory open = registry.openEpoch();
         uint64 end = (open.epoch + 1) * K;
-        bool posted = open.posted == MINERS && registry.currentSlot() >= end;
+        uint256 miners = registry.rosterSize(open.rosterId);
+        bool posted = miners > 0 && open.posted == miners && registry.currentSlot() >= end;
         if (registry.rebate().due || !(posted || registry.currentSlot() >= end + 1)) return;
         registry.close(open.epoch);
     }
@@ -119,15 +125,18 @@ contract Market {
         if (open == 0) return;
         uint64[] memory epochs = new uint64[](1);
         epochs[0] = epoch % open;
-        if (!storageMarket.isSettled(epochs[0], miner(who)) || registry.creditOf(miner(who), epochs[0]) == 0) return;
+        uint256 credit = registry.creditOf(miner(who), epochs[0]);
+        if (!storageMarket.isSettled(epochs[0], miner(who)) || credit == 0) return;
         registry.collect(miner(who), epochs);
+        paidOut[miner(who)][epochs[0]] += credit;
     }
 
     function price(uint256 who, uint8 wei_) public {
+        if (consortium.rolesOf(miner(who)) == 0) return;
         address[] memory miners = new address[](1);
         uint64[] memory prices = new uint64[](1);
         (miners[0], prices[0]) = (miner(who), wei_);
-        if (storageMarket.bondOf(miners[0]) < 100) storageMarket.bond{value: 100}(miners[0]);
+        if (storageMarket.bondOf(miners[0]) < 100) bond(who, 100);
         _council(address(storageMarket), abi.encodeCall(storageMarket.setPrices, (miners, prices)));
     }
 
@@ -137,46 +146,100 @@ contract Market {
         else _council(address(consortium), abi.encodeCall(consortium.remove, (account)));
     }
 
-    function condemn(uint8 who) external {
-        uint64 open = registry.openEpoch().epoch;
-        if (open == 0) return;
-        uint64 epoch = open - 1;
-        IStorageMarket.Audit memory audit = storageMarket.audit(epoch);
-        if (!audit.drawn || registry.currentSlot() > audit.beaconSlot + AUDIT_SLOTS) return;
-        if (storageMarket.verdictOf(epoch, miner(who)) != IStorageMarket.Verdict.None) return;
-        for (uint256 i; i < MINERS; ++i) {
-            if (i == who % MINERS) continue;
-            VM.prank(miner(i));
-            storageMarket.attest(epoch, miner(who), IStorageMarket.Verdict.Failed, 7);
-        }
-        ++forfeitures;
+    function bond(uint256 who, uint32 amount) public {
+        storageMarket.bond{value: amount}(miner(who));
+        bonded += amount;
     }
 
-    // ------------------------------------------------------------------ how
+    // ------------------------------------------------------------------ views
 
-    function _admit(address account, uint256 namespace_, uint16 roles) private {
-        bytes memory name = abi.encodePacked("org", bytes1(uint8(97 + namespace_)));
-        _council(address(consortium), abi.encodeCall(consortium.admit, (account, string(name), roles)));
+    function isRostered(uint256 who) public view returns (bool) {
+        (uint256 place,) = registry.placeOf(registry.openEpoch().rosterId, miner(who));
+        return place != 0 && consortium.rolesOf(miner(who)) != 0;
     }
 
-    function _council(address target, bytes memory data) private {
-        consortium.propose(target, data, "because");
+    function sealedCount() external view returns (uint256) {
+        return _sealed.length;
     }
 
-    function _signed(uint256 who, uint16 size, bool priority)
-        private
-        returns (ITwinRegistry.Submission memory s, ITwinRegistry.Signature memory signature)
-    {
-        s.version = ITwinRegistry.Version({
-            namespaceId: consortium.namespaceOf(user(who)),
+    function sealedId(uint256 i) external view returns (bytes32) {
+        return _idOf(_sealed[i]);
+    }
+
+    function _escrowed() internal view returns (uint256 held) {
+        for (uint256 i; i < USERS; ++i) held += registry.account(user(i)).balance;
+    }
+
+    function _version(Item memory item) internal pure returns (ITwinRegistry.Version memory) {
+        return ITwinRegistry.Version({
+            namespaceId: uint64(item.who + 1),
             nameHash: keccak256("m"),
             weightsRoot: 0,
             manifest: 0,
             parents: new bytes32[](0),
-            size: size,
-            salt: bytes32(++_salt),
-            submitter: user(who)
+            size: item.size,
+            salt: item.salt,
+            submitter: user(item.who)
         });
+    }
+
+    function _idOf(Item memory item) internal view returns (bytes32) {
+        return registry.hashVersion(_version(item));
+    }
+
+    // ------------------------------------------------------------------ how
+
+    /// @dev Each item pays its size times the price of its class; each miner earns what the rule says, at once.
+    function _seal(Item[] memory items, uint256 sealer, bool priority) internal {
+        uint64 epoch = registry.openEpoch().epoch;
+        if (registry.currentSlot() / K != epoch || !isRostered(sealer)) return;
+        ITwinRegistry.Submission[] memory submissions = new ITwinRegistry.Submission[](items.length);
+        ITwinRegistry.Signature[] memory signatures = new ITwinRegistry.Signature[](items.length);
+        for (uint256 i; i < items.length; ++i) (submissions[i], signatures[i]) = _signed(items[i], priority);
+        uint256 before = _escrowed();
+        VM.prank(miner(sealer));
+        try registry.seal(submissions, signatures) {
+            assert(!consortium.paused());
+        } catch (bytes memory why) {
+            assert(consortium.paused() && bytes4(why) == ITwinRegistry.RegistryPaused.selector);
+        }
+        uint256 taken = _keepAccepted(items);
+        IFeeMarket.Menu memory menu = registry.menu();
+        assert(before - _escrowed() == taken * (priority ? menu.rhoH + menu.taxH : menu.rhoL + menu.taxL));
+        (address[] memory miners, uint64[] memory prices) = registry.roster();
+        for (uint256 i; i < miners.length; ++i) earned[miners[i]][epoch] += taken * prices[i];
+        if (priority) earned[miner(sealer)][epoch] += taken * registry.params().eps;
+    }
+
+    /// @dev The bytes of the items that were taken now. Never one twice, nor in the second it was cancelled.
+    function _keepAccepted(Item[] memory items) private returns (uint256 taken) {
+        for (uint256 i; i < items.length; ++i) {
+            bytes32 id = _idOf(items[i]);
+            uint256 its = registry.record(id);
+            if (statusOf[id] != 0 || (its >> 48) & 15 != 1) continue;
+            assert(block.timestamp > cancelledAt[id]);
+            (statusOf[id], sealedAs[id]) = (1, its);
+            _sealed.push(items[i]);
+            taken += items[i].size;
+            ++versions;
+        }
+    }
+
+    function _admit(address account, uint256 namespace_, uint16 roles) internal {
+        bytes memory name = abi.encodePacked("org", bytes1(uint8(97 + namespace_)));
+        _council(address(consortium), abi.encodeCall(consortium.admit, (account, string(name), roles)));
+    }
+
+    function _council(address target, bytes memory data) internal {
+        consortium.propose(target, data, "because");
+    }
+
+    function _signed(Item memory item, bool priority)
+        internal
+        view
+        returns (ITwinRegistry.Submission memory s, ITwinRegistry.Signature memory signature)
+    {
+        s.version = _version(item);
         (s.feeClass, s.maxPrice) = (priority ? 1 : 0, type(uint128).max);
         (s.issuedAt, s.deadline) = (uint64(block.timestamp), uint64(block.timestamp));
         bytes32 inner = keccak256(
@@ -192,7 +255,7 @@ contract Market {
             )
         );
         bytes32 digest = keccak256(abi.encodePacked(hex"1901", registry.domainSeparator(), inner));
-        (uint8 v, bytes32 r, bytes32 low) = VM.sign(1 + who, digest);
+        (uint8 v, bytes32 r, bytes32 low) = VM.sign(1 + item.who, digest);
         signature = ITwinRegistry.Signature(r, bytes32(uint256(low) | uint256(v - 27) << 255));
     }
 }

@@ -8,6 +8,7 @@ interface Vm {
     function prank(address sender) external;
     function addr(uint256 key) external pure returns (address);
     function sign(uint256 key, bytes32 digest) external pure returns (uint8 v, bytes32 r, bytes32 s);
+    function deployCode(string calldata artifact) external returns (address);
     function assume(bool holds) external pure;
 }
 

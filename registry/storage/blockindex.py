@@ -39,7 +39,10 @@ class PackState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Pack:
-    """A pack as the index knows it; `live` is the bytes of its blocks that are still wanted."""
+    """A pack as the index knows it; `live` is the bytes of the blocks still wanted and of their CIDs.
+
+    Without the CIDs a pack that holds an empty block would look like one that nobody wants.
+    """
 
     name: str
     length: int
@@ -107,8 +110,8 @@ class BlockIndex:
         """Every pack with its live bytes."""
         with self._db.read() as c:
             rows = c.execute(
-                "SELECT name, length, state,"
-                " (SELECT coalesce(sum(length), 0) FROM block WHERE pack = pack.id) FROM pack ORDER BY id"
+                "SELECT name, length, state, (SELECT coalesce(sum(length + length(cid)), 0)"
+                " FROM block WHERE pack = pack.id) FROM pack ORDER BY id"
             ).fetchall()
         return [Pack(name, length, PackState(state), live) for name, length, state, live in rows]
 

@@ -300,6 +300,17 @@ def test_a_collection_keeps_what_a_pinned_directory_reaches(store: ContentStore)
     store.unpin(root.cid, "a")
 
 
+def test_an_empty_file_outlives_what_it_was_stored_with(store: ContentStore) -> None:
+    """It has a block without a byte: the rest of its pack may go, and it stays."""
+    empty, other = store.put([]).cid, store.put([fresh(100)]).cid
+    store.pin(empty, "a")
+    store.collect(-1)
+    assert store.has(empty)
+    assert not store.has(other)
+    assert b"".join(store.get(empty)) == b""
+    store.unpin(empty, "a")
+
+
 def test_a_collection_takes_nothing_from_under_a_read(store: ContentStore) -> None:
     content = fresh(3 * MIB)
     cid = store.put([content]).cid

@@ -5,6 +5,7 @@ from rich.console import Console
 from rich.table import Table
 
 from registry.demo.congestion import print_congestion
+from registry.demo.forensics import print_finding
 from registry.demo.results import Choice, DemoResult
 from registry.demo.transfer import Savings
 
@@ -91,6 +92,7 @@ def print_report(result: DemoResult, console: Console) -> None:
         console.print(line, highlight=False, soft_wrap=True)
     if result.market is not None:
         print_congestion(result.market, console)
+    print_finding(result.finding, console)
     console.print("\ncontinue with:", highlight=False)
     for command in result.commands:
         console.print(f"  {command}", highlight=False, soft_wrap=True, markup=False)

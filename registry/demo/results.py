@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from registry.demo.congestion import Congestion
+from registry.demo.forensics import Finding
 from registry.demo.privacy import Privacy, PrivacyCost
 from registry.demo.transfer import Excluded, Ranked, Savings
 
@@ -48,6 +49,7 @@ class DemoResult:
     savings: Savings
     privacy: Privacy | None
     privacy_cost: PrivacyCost | None
+    finding: Finding
     home: Path | None
     market: Congestion | None = None
 
@@ -64,5 +66,5 @@ class DemoResult:
             f"twinledger up{at}",
             f"twinledger lineage{at} {newest}",
             f"twinledger retrieve{at} {newest} -o twin",
-            f"twinledger search{at} --tag radio-twin",
+            f"twinledger audit prove{at} {self.finding.fetched[-1].event}",
         )

@@ -27,6 +27,7 @@ from registry.demo.federated import (
     federate,
     plain_slope,
 )
+from registry.demo.forensics import ask_who_fetched
 from registry.demo.learner import SIZES, Twin, draw_twin
 from registry.demo.manifests import TAG, Provenance, cells_of, manifest_of, own_profile, profile_of
 from registry.demo.ns3_source import ns3_source
@@ -40,6 +41,7 @@ from registry.errors import Malformed, NotFound, VerificationFailed
 
 if TYPE_CHECKING:
     from registry import Client
+    from registry.sdk import Retrieved
 
 NEWCOMER = "new-cell"
 WEIGHTS = "twin.safetensors"
@@ -148,13 +150,16 @@ def _join(stage: Stage, cell: Cell, sealed: list[Sealed]) -> DemoResult:
     tracks = stage.source.tracks(cell, options.devices, options.seed)
     choice = _choose(stage, cell, tracks)
     print_choice(choice, stage.progress.console)
-    donor = _retrieve(stage, cell, choice.chosen.version_id)
+    got = _retrieve(stage, cell, choice.chosen.version_id)
+    donor = read_twin(Path(got.path) / WEIGHTS, SIZES)
     cohorts = cache(lambda seed: _cohort(stage, cell, seed))
     savings = _race(stage, cohorts, donor)
     cost = _price_privacy(stage, cohorts)
     sealed = [*sealed, _warm_start_and_submit(stage, cell, tracks, donor, choice)]
     checked = tuple(_verified(stage, cell, s) for s in sealed)
-    return DemoResult(checked, choice, savings, stage.privacy, cost, options.home)
+    asking = stage.client_for(stage.full_name(cell))
+    finding = ask_who_fetched(asking, choice.chosen.model, choice.chosen.version_id, got.promise)
+    return DemoResult(checked, choice, savings, stage.privacy, cost, finding, options.home)
 
 
 def _cohort(stage: Stage, cell: Cell, seed: int) -> Cohort:
@@ -242,10 +247,9 @@ def _choose(stage: Stage, cell: Cell, tracks: tuple[Track, ...]) -> Choice:
     return Choice(ranked, (*excluded, *unfit))
 
 
-def _retrieve(stage: Stage, cell: Cell, version_id: str) -> Twin:
+def _retrieve(stage: Stage, cell: Cell, version_id: str) -> "Retrieved":
     name = stage.full_name(cell)
-    got = stage.client_for(name).retrieve(version_id, to=stage.folder / "retrieved", cell=name)
-    return read_twin(Path(got.path) / WEIGHTS, SIZES)
+    return stage.client_for(name).retrieve(version_id, to=stage.folder / "retrieved", cell=name)
 
 
 def _race(stage: Stage, cohorts: Callable[[int], Cohort], donor: Twin) -> Savings:

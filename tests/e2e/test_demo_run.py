@@ -64,6 +64,16 @@ def test_the_report_ends_with_four_commands(told):
     assert f"{len(result.savings.runs)} seeds" in text
 
 
+def test_the_last_lines_answer_a_forensic_question_with_its_proof(told, client_for):
+    result, text = told
+    finding = result.finding
+    assert finding.version_id == result.choice.chosen.version_id
+    assert {f.cell for f in finding.fetched} == {"local/new-cell"}
+    assert f"signed checkpoint {finding.size} of {finding.log}" in text.split("continue with:")[0]
+    client = client_for("local/new-cell")
+    assert all(b"c2sp.org/tlog-proof" in client.audit.prove(one.event) for one in finding.fetched)
+
+
 def test_the_same_demo_again_registers_nothing_twice(told, client_for):
     result, _ = told
     again, _ = run(client_for, SMALL)

@@ -3,6 +3,7 @@
 from fastapi import APIRouter, Request, Response
 
 from registry.api.exchange import Number, answer, caller_of, in_thread, service_of
+from registry.api.pages import page
 from registry.api.tasks import relay_reward
 from registry.wire import TransactionAnswer
 from registry.wire_tasks import ServiceBody, ServicesBody
@@ -12,9 +13,11 @@ router = APIRouter(tags=["services"])
 
 @router.get("/v1/services", response_model=ServicesBody)
 async def list_services(request: Request) -> Response:
-    """Every offer and every awarded service."""
+    """Every awarded service, and on the pages after them every offer."""
     await caller_of(request, "services")
-    return answer(await in_thread(service_of(request).services.all))
+    services = service_of(request).services
+    taken, following = page(request, await in_thread(services.names), str)
+    return answer(await in_thread(services.named, taken, following))
 
 
 @router.get("/v1/services/{service}", response_model=ServiceBody)

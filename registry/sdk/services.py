@@ -54,7 +54,17 @@ class Services:
 
     def all(self) -> ServicesBody:
         """Every offer and every service."""
-        return parse_body(ServicesBody, self._session.http.get("/v1/services"))
+        whole = ServicesBody(items=[], next=None, offers=[])
+        cursor: dict[str, str] = {}
+        while True:
+            page = parse_body(
+                ServicesBody, self._session.http.get("/v1/services", {"limit": 1_000, **cursor})
+            )
+            whole.items.extend(page.items)
+            whole.offers.extend(page.offers)
+            if page.next is None:
+                return whole
+            cursor = {"cursor": page.next}
 
     def show(self, service: int) -> ServiceBody:
         """One service."""

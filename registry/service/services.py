@@ -1,10 +1,14 @@
 """The other payees: offers and awarded services, as the contract has them."""
 
+from collections.abc import Sequence
+
 from registry.chain.gateway import Contracts
 from registry.chain.rewards import RewardReads
 from registry.core.ids import hex32
 from registry.index.tasks import TaskIndex
 from registry.wire_tasks import KINDS, EpochBody, OfferBody, ServiceBody, ServicesBody
+
+_SERVICE, _OFFER = "service:", "offer:"
 
 
 class Services:
@@ -14,12 +18,17 @@ class Services:
         self._reads = RewardReads(contracts)
         self._index = index
 
-    def all(self) -> ServicesBody:
-        """Every offer and every service, by number."""
+    def names(self) -> list[str]:
+        """Every service and then every offer, in the order in which lists give them."""
+        services = [f"{_SERVICE}{number}" for number in self._index.services()]
+        return services + [f"{_OFFER}{number}" for number in self._index.offers()]
+
+    def named(self, names: Sequence[str], following: str | None) -> ServicesBody:
+        """One page: what these names stand for, and the name that the next page follows."""
         return ServicesBody(
-            items=[self.service(number) for number in self._index.services()],
-            next=None,
-            offers=[self.offer(number) for number in self._index.offers()],
+            items=[self.service(number) for number in _numbers(names, _SERVICE)],
+            next=following,
+            offers=[self.offer(number) for number in _numbers(names, _OFFER)],
         )
 
     def offer(self, number: int) -> OfferBody:
@@ -57,3 +66,7 @@ class Services:
             held=str(found.held),
             bond=str(found.bond),
         )
+
+
+def _numbers(names: Sequence[str], prefix: str) -> list[int]:
+    return [int(name.removeprefix(prefix)) for name in names if name.startswith(prefix)]

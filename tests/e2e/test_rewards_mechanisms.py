@@ -155,5 +155,18 @@ def test_all_other_payees_are_offered_awarded_attested_and_paid(live):
     clients["rival"].services.withdraw(second.offer)
     with pytest.raises(NotFound):
         sponsor.services.show(10**6)
+    paged_one_by_one(sponsor)
     for client in (sponsor, *clients.values()):
         client.close()
+
+
+def paged_one_by_one(client):
+    """The pages of one row each, put together, are the whole list: services first, then offers."""
+    rows, cursor = [], {}
+    while cursor is not None:
+        page = client._session.http.get("/v1/services", {"limit": 1, **cursor})
+        rows += page["items"] + page["offers"]
+        cursor = {"cursor": page["next"]} if page["next"] else None
+    whole = client.services.all()
+    assert len(whole.items) >= 3
+    assert rows == [row.model_dump(mode="json") for row in (*whole.items, *whole.offers)]

@@ -1,6 +1,6 @@
 """A log entry: one thing that happened, as canonical JSON of at most 64 KiB.
 
-Both logs hold the same form (docs: `entry_schema`), so one reader reads both. A field that says
+Both logs hold the same form (docs/log-entry-1.schema.json), so one reader reads both. A field that says
 nothing is left out, except `actor`, which is null when no signature named one.
 
 ```

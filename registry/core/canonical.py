@@ -21,8 +21,9 @@ from registry.errors import Malformed
 
 MAX_DEPTH = 128
 _PLAIN = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
-# A string (to its end, however it ends, so that no input is scanned twice) or a bracket outside of strings.
-_BRACKETS = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*(?:"|\\?\Z)|[\[\]{}]', re.DOTALL)
+# A string, to its end, however it ends, so that no input is scanned twice.
+_STRING = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*(?:"|\\?\Z)', re.DOTALL)
+_BRACKET = re.compile(r"[\[\]{}]")
 
 
 def canonical(obj: object) -> bytes:
@@ -87,15 +88,13 @@ def _check_depth(text: str) -> None:
 
     Where somebody raised the recursion limit, C's stack would overflow and the process die.
     """
+    if text.count("[") + text.count("{") <= MAX_DEPTH:
+        return
     depth = 0
-    for token in _BRACKETS.finditer(text):
-        bracket = text[token.start()]
-        if bracket in "[{":
-            depth += 1
-            if depth > MAX_DEPTH:
-                raise ValueError(f"it is nested deeper than {MAX_DEPTH} levels")
-        elif bracket != '"':
-            depth -= 1
+    for bracket in _BRACKET.findall(_STRING.sub("", text)):
+        depth += 1 if bracket in "[{" else -1
+        if depth > MAX_DEPTH:
+            raise ValueError(f"it is nested deeper than {MAX_DEPTH} levels")
 
 
 def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:

@@ -5,7 +5,7 @@ know is refused, so a typing error cannot become a silent absence.
 """
 
 import math
-import unicodedata
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TypeVar
@@ -16,6 +16,8 @@ from registry.errors import InvalidManifest, Malformed
 T = TypeVar("T")
 SAFE_INTEGER = 2**53 - 1
 MAX_DEPTH = 32
+# Unicode's category Cc, which no later version may extend.
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +36,7 @@ class Node:
     def text(self, longest: int = 256) -> str:
         """One line of 1 to `longest` characters without control characters."""
         value = self.prose(longest)
-        if not value or any(unicodedata.category(c) == "Cc" for c in value):
+        if not value or _CONTROL.search(value):
             raise self.refuse("it must be one line of text, not empty")
         return value
 

@@ -1,8 +1,8 @@
-"""JSON-RPC over web3.py's HTTP provider, to several nodes of one chain: the first that can answer does.
+"""JSON-RPC through a web3.py provider to each of several nodes of one chain: the first that can answer does.
 
 Each node is asked for its chain id and genesis before it is trusted, and again after every failure, because
 what answers at an address after a restart may be another chain. A node that fell behind the newest head
-seen is passed over. web3's own retries are off: a second try goes to the next node instead.
+seen is passed over. No node is asked twice: a second try goes to the next node instead.
 
 Results stay the plain JSON that nodes send. web3's block formatter would refuse the long extraData of
 proof-of-authority chains (its middleware for them is not needed here), and headers are encoded back from
@@ -13,14 +13,14 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import requests
-from web3 import HTTPProvider
+from urllib3.exceptions import HTTPError
 from web3.exceptions import Web3Exception
 
+from registry.chain.rpc_provider import KeptProvider
 from registry.errors import ChainUnavailable
 
 MOST_BEHIND = 8
-_TRANSPORT = (requests.RequestException, Web3Exception, OSError, ValueError)
+_TRANSPORT = (HTTPError, Web3Exception, OSError, ValueError)
 
 
 class NodeRefused(Exception):  # the node answered: it is no fault of the connection
@@ -40,9 +40,10 @@ class _Node:
     def __init__(self, url: str, timeout_s: float) -> None:
         self.url = url
         self.is_checked = False
-        self._provider = HTTPProvider(
-            url, request_kwargs={"timeout": timeout_s}, exception_retry_configuration=None
-        )
+        self._provider = KeptProvider(url, timeout_s)
+
+    def close(self) -> None:
+        self._provider.close()
 
     def ask(self, method: str, parameters: Sequence[object]) -> Any:
         response = self._provider.make_request(method, parameters)
@@ -92,6 +93,16 @@ class Nodes:
     def newest_block(self) -> Any:
         """The newest block's JSON, from a node that is not behind."""
         return self._first(self._newest)
+
+    @property
+    def best_head(self) -> int:
+        """The highest block that any node has told of."""
+        return self._best_head
+
+    def close(self) -> None:
+        """Close the connections."""
+        for node in self._nodes:
+            node.close()
 
     def _first(self, question: Callable[[_Node], Any]) -> Any:
         complaints = []

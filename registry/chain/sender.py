@@ -19,6 +19,9 @@ from registry.core.signing import Signer
 from registry.errors import ChainUnavailable, Conflict, RegistryError
 
 _RESEND_AFTER_S = 3.0
+# A node may count a mined transaction before it gives its receipt: so long a missing receipt proves nothing.
+_SETTLING_S = 1.0
+_SETTLING_LOOK_S = 0.05
 _MOST_COLLISIONS = 20
 
 
@@ -115,18 +118,17 @@ class Sender:
     def _await(self, sent: _HandedIn, until: float) -> Receipt | None:
         """The receipt, or None once another transaction has spent the nonce for good."""
         resend_at = self._clock() + _RESEND_AFTER_S
-        spent_since: int | None = None
+        spent_since: tuple[int, float] | None = None  # the head and the time when it was first seen so
         while True:
-            head = self._link.head()
+            head, now = self._link.head(), self._clock()
             is_spent = self._link.mined_nonce(self.address) > sent.draft.nonce
             for tx_hash in sent.hashes:
                 receipt = self._link.receipt(tx_hash)
                 if receipt is not None:
                     return receipt
-            spent_since = (head.number if spent_since is None else spent_since) if is_spent else None
-            if spent_since is not None and head.number - spent_since >= self._patience():
+            spent_since = (spent_since or (head.number, now)) if is_spent else None
+            if spent_since is not None and self._is_lost(spent_since, head.number, now):
                 return None
-            now = self._clock()
             if now >= until:
                 raise ChainUnavailable(
                     f"transaction 0x{sent.hashes[-1].hex()} was not mined in time; it may still be",
@@ -136,12 +138,16 @@ class Sender:
                 sent = self._at_the_present_price(sent)
                 self._resend(sent.raw)
                 resend_at = now + _RESEND_AFTER_S
-            self._link.wait_head(head.number, min(until, resend_at) - now)
+            if spent_since is None:
+                self._link.wait_head(head.number, min(until, resend_at) - now)
+            else:
+                time.sleep(_SETTLING_LOOK_S)
 
-    def _patience(self) -> int:
-        # Another node may know the nonce before it knows the receipt, and a short fork may give the nonce
-        # back: signing anew too early would do the same thing twice.
-        return self._link.confirmations + self._link.most_lag
+    def _is_lost(self, since: tuple[int, float], head: int, now: float) -> bool:
+        # A node, and another one even more, may know the nonce before it knows the receipt, and a short fork
+        # may give the nonce back: signing anew too early would do the same thing twice.
+        blocks = head - since[0]
+        return blocks >= self._link.confirmations + self._link.most_lag and now - since[1] >= _SETTLING_S
 
     def _at_the_present_price(self, sent: _HandedIn) -> _HandedIn:
         """The same under a higher price at the same nonce, where its price no longer is enough."""

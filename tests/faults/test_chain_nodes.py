@@ -149,22 +149,24 @@ def test_a_subscription_wakes_who_waits_and_polling_does_without_one(
         assert link.head().number > before
 
 
-class Stingy(BaseHTTPRequestHandler):
-    """Passes requests on to a real node, but answers no eth_getLogs over more than five blocks."""
+class Front(BaseHTTPRequestHandler):
+    """Passes requests on to a real node, but for those that it answers itself."""
 
     behind = ""
-    refused = 0
+    answered = 0
+
+    def own(self, call: dict[str, Any]) -> dict[str, Any] | None:
+        """The result or the error that the node would not give; None to ask the node."""
+        raise NotImplementedError
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
         call = json.loads(body)
-        if call["method"] == "eth_getLogs":
-            bounds = call["params"][0]
-            if int(bounds["toBlock"], 16) - int(bounds["fromBlock"], 16) >= 5:
-                type(self).refused += 1
-                error = {"code": -32005, "message": "query exceeds max block range"}
-                self._answer(json.dumps({"jsonrpc": "2.0", "id": call["id"], "error": error}).encode())
-                return
+        own = self.own(call)
+        if own is not None:
+            type(self).answered += 1
+            self._answer(json.dumps({"jsonrpc": "2.0", "id": call["id"], **own}).encode())
+            return
         request = urllib.request.Request(self.behind, body, {"Content-Type": "application/json"})
         with urllib.request.urlopen(request, timeout=20) as response:
             self._answer(response.read())
@@ -177,6 +179,41 @@ class Stingy(BaseHTTPRequestHandler):
 
     def log_message(self, *_: object) -> None:
         """Quiet."""
+
+
+class Stingy(Front):
+    """Answers no eth_getLogs over more than five blocks."""
+
+    def own(self, call: dict[str, Any]) -> dict[str, Any] | None:
+        if call["method"] != "eth_getLogs":
+            return None
+        bounds = call["params"][0]
+        if int(bounds["toBlock"], 16) - int(bounds["fromBlock"], 16) < 5:
+            return None
+        return {"error": {"code": -32005, "message": "query exceeds max block range"}}
+
+
+class Tardy(Front):
+    """Counts a mined transaction at once and gives its receipt at the fourth question."""
+
+    def own(self, call: dict[str, Any]) -> dict[str, Any] | None:
+        is_early = call["method"] == "eth_getTransactionReceipt" and self.answered < 3
+        return {"result": None} if is_early else None
+
+
+def test_a_receipt_that_comes_after_its_nonce_is_waited_for_and_nothing_is_sent_twice(
+    engine: Callable[[str], Any], connect: Callable[..., RpcChain]
+) -> None:
+    Tardy.behind = engine("anvil").start()["TWINLEDGER_ANVIL"]
+    target = Address("0x" + "00" * 19 + "66")
+    with ThreadingHTTPServer(("127.0.0.1", 0), Tardy) as server:
+        threading.Thread(target=server.serve_forever).start()
+        link = connect(f"http://127.0.0.1:{server.server_port}")
+        assert Sender(link, RICH).send(target, b"", 3).succeeded
+        server.shutdown()
+    assert Tardy.answered == 3
+    direct = connect(Tardy.behind)
+    assert (direct.balance(target), direct.mined_nonce(RICH.address)) == (3, 1)
 
 
 def test_a_node_that_limits_the_range_of_logs_is_asked_for_smaller_pages(
@@ -193,7 +230,7 @@ def test_a_node_that_limits_the_range_of_logs_is_asked_for_smaller_pages(
         stingy = connect(f"http://127.0.0.1:{server.server_port}")
         last = direct.head().number
         assert stingy.logs(0, last, [address]) == direct.logs(0, last, [address])
-        assert Stingy.refused > 0
+        assert Stingy.answered > 0
         server.shutdown()
 
 

@@ -1,38 +1,33 @@
 """The content store of a real Kubo daemon, which is not believed either.
 
-Files are chunked here and uploaded as CARs; blocks are fetched one by one and hashed here. Owners' pins and
-the leases of fresh content are small directories of our own, each pinned recursively under a name: many
-owners can then pin one CID, and no pin that somebody else made is ever touched.
-
-    twinledger:pin:CID:OWNER          links to CID
-    twinledger:lease:UNIX-SECONDS     links to what an import stored; `collect` removes it when it is old
+Files are chunked here and uploaded as CARs; every block that is read is hashed here. Owners' pins and the
+leases of fresh content are handles of our own (kubo_handles.py): many owners can pin one CID, and no pin that
+somebody else made is ever touched.
 """
 
 import time
-import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import dataclass
-from hashlib import sha256
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Self
 
-from registry.core.cid import DAG_PB, Cid
+from registry.core.cid import DAG_PB, RAW, Cid
 from registry.errors import Malformed, NotFound, VerificationFailed
 from registry.storage.base import CarResult, Collected, Link, Pin, Stored
 from registry.storage.car import read_header, write_car
-from registry.storage.dagpb import DIRECTORY, NodeLink, UnixFs, decode_node, encode_node, encode_unixfs
+from registry.storage.dagpb import decode_node
 from registry.storage.inuse import InUse
+from registry.storage.kubo_handles import LEASE, PIN, Handle, lease_all, lease_time
 from registry.storage.kubo_rpc import Daemon
-from registry.storage.reader import describe, is_whole, read, verify_block, walk
+from registry.storage.kubo_stream import FileStream
+from registry.storage.reader import describe, is_whole, read, stated, verify_block, walk
 from registry.storage.spool import Spool
 from registry.storage.turns import Turns
 from registry.storage.unixfs import directory, import_file
 
-_PIN, _LEASE = "twinledger:pin:", "twinledger:lease:"
 _OWNER_BYTES = 150  # Kubo takes pin names of at most 255 bytes
-_LINKS = 5000  # of a handle; keeps its block far below 2 MiB
 _TRIES = 3
+_REPEATS = 8
 
 
 class KuboStore:
@@ -112,7 +107,9 @@ class KuboStore:
 
     def _read(self, cid: Cid, offset: int, length: int | None) -> Iterator[bytes]:
         with self._in_use.hold(cid):
-            yield from read(self.block, cid, offset, length)
+            stream = FileStream(self._daemon, cid, self.block, None if length is None else offset + length)
+            with closing(stream):
+                yield from read(self.block, cid, offset, length, leaf_of=stream.leaf)
 
     def block(self, cid: Cid) -> bytes:
         """The verified bytes of one block; VerificationFailed names the daemon."""
@@ -126,13 +123,26 @@ class KuboStore:
 
     def has(self, cid: Cid) -> bool:
         """Whether the whole DAG is held by the daemon itself; the swarm is not asked."""
-        return is_whole(self, cid)
+        return self._is_whole_at_once(cid) or is_whole(self, cid)
+
+    def _is_whole_at_once(self, cid: Cid) -> bool:
+        """Whether the daemon counts all the bytes that the nodes state: one question instead of one per leaf.
+
+        False decides nothing: then every leaf is asked for, which also finds the one that contradicts.
+        """
+        try:
+            sizes = None if cid.codec == RAW else stated(self, cid)
+        except NotFound:
+            return False
+        # The daemon counts repeats as often as they come: of a DAG made of repeats it must not be asked.
+        is_plain = sizes is not None and sizes.blocks <= _REPEATS * sizes.distinct
+        return is_plain and sizes is not None and self._daemon.local_bytes(cid) == sizes.bytes
 
     def pull(self, cid: Cid) -> None:
         """Fetch a DAG from other daemons of the swarm; a lease keeps it."""
         with self._turns.shared():
             # The content cannot be collected while its own fetching pins it; the lease then takes over.
-            handle = _Handle.lease((cid,))
+            handle = Handle.lease((cid,))
             self._daemon.put_block(handle.cid, handle.block)
             self._daemon.fetch(handle.cid, self._lease_name())
 
@@ -152,16 +162,16 @@ class KuboStore:
         with self._turns.shared():
             for pin in wanted:
                 full = self._owner + pin.owner
-                self._keep(_Handle.pin(pin.cid, full), f"{_PIN}{pin.cid}:{full}")
+                self._keep(Handle.pin(pin.cid, full), f"{PIN}{pin.cid}:{full}")
 
     def unpin(self, cid: Cid, owner: str) -> None:
         """End this owner's wish."""
-        self._daemon.unpin(str(_Handle.pin(cid, self._owner + owner).cid))
+        self._daemon.unpin(str(Handle.pin(cid, self._owner + owner).cid))
 
     def pins(self) -> Iterator[Pin]:
         """Every pin made through this store's owner, in order of CID and owner."""
-        found = (pin.name for pin in self._daemon.pins() if pin.name.startswith(_PIN))
-        split = (name.removeprefix(_PIN).partition(":") for name in found)
+        found = (pin.name for pin in self._daemon.pins() if pin.name.startswith(PIN))
+        split = (name.removeprefix(PIN).partition(":") for name in found)
         mine = ((cid, owner) for cid, _, owner in split if owner.startswith(self._owner))
         return iter(sorted(Pin(Cid.parse(cid), owner.removeprefix(self._owner)) for cid, owner in mine))
 
@@ -195,7 +205,7 @@ class KuboStore:
         """Leases for what is being read, so that they outlive this collection."""
         renewed = set()
         for cid in self._in_use.roots():
-            handle = _Handle.lease((cid,))
+            handle = Handle.lease((cid,))
             with suppress(NotFound):
                 self._keep(handle, self._lease_name())
                 renewed.add(str(handle.cid))
@@ -203,7 +213,7 @@ class KuboStore:
 
     def _end_leases(self, cutoff: float, renewed: set[str]) -> None:
         for pin in self._daemon.pins():
-            begun = _lease_time(pin.name)
+            begun = lease_time(pin.name)
             if begun is not None and begun < cutoff and pin.cid not in renewed:
                 self._daemon.unpin(pin.cid)
             elif not pin.name and self._is_lease(pin.cid):
@@ -216,7 +226,7 @@ class KuboStore:
             links = decode_node(self.block(cid)).links if cid.codec == DAG_PB else ()
         except (Malformed, NotFound, VerificationFailed):
             return False
-        return bool(links) and links[0].name.startswith(_LEASE.encode())
+        return bool(links) and links[0].name.startswith(LEASE.encode())
 
     def close(self) -> None:
         """Close the connections; the daemon goes on."""
@@ -225,7 +235,7 @@ class KuboStore:
     def _upload(self, spool: Spool) -> None:
         """Hand over a CAR and lease what is in it."""
         held = spool.cids
-        lease = _lease_all(spool)
+        lease = lease_all(spool)
         spool.seal(lease)
         with self._turns.shared():
             if spool.is_self_contained:
@@ -244,7 +254,7 @@ class KuboStore:
         # A part of a DAG was uploaded and the rest is not here: its blocks are leased one by one.
         self._daemon.pin_blocks(held, self._lease_name())
 
-    def _keep(self, handle: "_Handle", name: str) -> None:
+    def _keep(self, handle: Handle, name: str) -> None:
         self._daemon.put_block(handle.cid, handle.block)
         # Asked first: a recursive pin of what is not whole would wait for the swarm, offline or not.
         if not self._daemon.is_whole(handle.cid):
@@ -252,49 +262,7 @@ class KuboStore:
         self._daemon.pin(handle.cid, name)
 
     def _lease_name(self) -> str:
-        return f"{_LEASE}{self._clock():.3f}"
+        return f"{LEASE}{self._clock():.3f}"
 
     def _not_found(self, cid: Cid) -> NotFound:
         return NotFound(f"{cid} is not wholly held by the Kubo daemon at {self._daemon.api}", cid=str(cid))
-
-
-def _lease_all(spool: Spool) -> Cid:
-    """Add to a CAR the handle that keeps all of it, by way of others if there is much to link to."""
-    below = spool.tops
-    while True:
-        handles = [_Handle.lease(below[at : at + _LINKS]) for at in range(0, len(below), _LINKS)]
-        for handle in handles:
-            spool.add(handle.cid, handle.block)
-        if len(handles) == 1:
-            return handles[0].cid
-        below = tuple(handle.cid for handle in handles)
-
-
-def _lease_time(name: str) -> float | None:
-    try:
-        return float(name.removeprefix(_LEASE)) if name.startswith(_LEASE) else None
-    except ValueError:
-        return None  # somebody else's name
-
-
-@dataclass(frozen=True, slots=True)
-class _Handle:
-    """A directory of ours whose recursive pin keeps what it links to."""
-
-    cid: Cid
-    block: bytes
-
-    @classmethod
-    def pin(cls, cid: Cid, owner: str) -> "_Handle":
-        return cls._linking((cid,), f"{_PIN}{owner}")
-
-    @classmethod
-    def lease(cls, cids: Iterable[Cid]) -> "_Handle":
-        # Each lease is another block, else the end of one would be the end of a younger one.
-        return cls._linking(cids, f"{_LEASE}{uuid.uuid4().hex}")
-
-    @classmethod
-    def _linking(cls, cids: Iterable[Cid], label: str) -> "_Handle":
-        links = tuple(NodeLink(cid.raw, f"{label}:{i}".encode(), 0) for i, cid in enumerate(cids))
-        block = encode_node(links, encode_unixfs(UnixFs(DIRECTORY)))
-        return cls(Cid(DAG_PB, sha256(block).digest()), block)

@@ -12,7 +12,7 @@
 import io
 import os
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -83,6 +83,22 @@ class Daemon:
         block: bytes = self._call(get)
         return block
 
+    def cat(self, cid: Cid, offset: int, length: int | None) -> Generator[bytes, None, None]:
+        """A file from an offset on, as the daemon sends it: nothing is hashed here, and it may end early.
+
+        The connection is this answer's own: it lasts as long as whoever reads.
+        """
+        if not self._is_checked:
+            self.version()
+        client = self._connect()
+        try:
+            with self._errors(), client.cat(str(cid), offset, length, offline=True, stream=True) as answer:
+                yield from answer
+        except NotFound:
+            return  # which block is not here, its own question says
+        finally:
+            client.close()
+
     def block_size(self, cid: Cid) -> int | None:
         """The length of a held block, None when it is not held."""
         try:
@@ -93,12 +109,16 @@ class Daemon:
 
     def is_whole(self, cid: Cid) -> bool:
         """Whether a DAG is held to the last leaf, by the daemon's word."""
+        return self.local_bytes(cid) is not None
+
+    def local_bytes(self, cid: Cid) -> int | None:
+        """The bytes of all blocks of a DAG, repeats counted, that is held to the last leaf; else None."""
         options = {"with-local": "true"}
         try:
             stat = self._call(lambda c: dict(c.files.stat(f"/ipfs/{cid}", offline=True, opts=options)))
         except NotFound:
-            return False
-        return stat.get("Local") is True
+            return None
+        return int(stat["SizeLocal"]) if stat.get("Local") is True else None
 
     def import_car(self, path: Path, blocks: int) -> None:
         """Hand over a CAR of so many blocks; nothing is pinned by it."""

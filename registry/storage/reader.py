@@ -102,22 +102,35 @@ def entries(cid: Cid, block: bytes) -> dict[str, Cid] | None:
 
 
 @dataclass(frozen=True, slots=True)
-class _Part:
+class Part:
+    """A node of a file, where it begins in it."""
+
     cid: Cid
     start: int
     size: int | None  # what the parent states; the root has no parent
     level: int = 0
 
 
-def read(block_of: BlockSource, cid: Cid, offset: int = 0, length: int | None = None) -> Iterator[bytes]:
-    """The bytes of a file, or of the range clipped to it; only the blocks of the range are read."""
+def read(
+    block_of: BlockSource,
+    cid: Cid,
+    offset: int = 0,
+    length: int | None = None,
+    *,
+    leaf_of: Callable[[Part], bytes] | None = None,
+) -> Iterator[bytes]:
+    """The bytes of a file, or of the range clipped to it; only the blocks of the range are read.
+
+    `leaf_of` gives the verified bytes of the leaves below the root, which are asked for in their order.
+    """
     if offset < 0 or (length is not None and length < 0):
         raise Malformed(f"a range starts and extends forwards, got offset {offset}, length {length}")
     end = None if length is None else offset + length
-    stack = [_Part(cid, 0, None)]
+    stack = [Part(cid, 0, None)]
     while stack:
         part = stack.pop()
-        block = block_of(part.cid)
+        is_leaf = leaf_of is not None and part.cid.codec == RAW and part.size is not None
+        block = leaf_of(part) if leaf_of is not None and is_leaf else block_of(part.cid)
         content, below = _parts(part, block)
         low, high = max(0, offset - part.start), len(content)
         if end is not None:
@@ -128,12 +141,12 @@ def read(block_of: BlockSource, cid: Cid, offset: int = 0, length: int | None = 
         stack.extend(reversed(wanted))
 
 
-def _overlaps(part: _Part, offset: int, end: int | None) -> bool:
+def _overlaps(part: Part, offset: int, end: int | None) -> bool:
     size = part.size or 0
     return size > 0 and part.start + size > offset and (end is None or part.start < end)
 
 
-def _parts(part: _Part, block: bytes) -> tuple[bytes, list[_Part]]:
+def _parts(part: Part, block: bytes) -> tuple[bytes, list[Part]]:
     _limit(part.cid, part.level)
     if part.cid.codec == RAW:
         _agree(part, len(block))
@@ -148,12 +161,12 @@ def _parts(part: _Part, block: bytes) -> tuple[bytes, list[_Part]]:
         raise VerificationFailed(f"the file node {part.cid} contradicts its own sizes")
     below, at = [], part.start + len(content)
     for link, stated in zip(node.links, message.block_sizes, strict=True):
-        below.append(_Part(link.cid, at, stated, part.level + 1))
+        below.append(Part(link.cid, at, stated, part.level + 1))
         at += stated
     return content, below
 
 
-def _agree(part: _Part, size: int) -> None:
+def _agree(part: Part, size: int) -> None:
     if part.size is not None and part.size != size:
         raise VerificationFailed(f"{part.cid} has {size} bytes where its parent states {part.size}")
 
@@ -176,7 +189,7 @@ def walk(block_of: BlockSource, cids: Iterable[Cid]) -> Iterator[tuple[Cid, byte
 def is_whole(blocks: Blocks, cid: Cid) -> bool:
     """Whether a DAG is held to the last leaf; VerificationFailed when it contradicts its own sizes."""
     seen: set[tuple[Cid, int | None]] = set()
-    stack = [_Part(cid, 0, None)]
+    stack = [Part(cid, 0, None)]
     while stack:
         part = stack.pop()
         if (part.cid, part.size) in seen:
@@ -194,8 +207,42 @@ def is_whole(blocks: Blocks, cid: Cid) -> bool:
         if inside is None:
             stack.extend(_parts(part, block)[1])
         else:
-            stack.extend(_Part(child, 0, None, part.level + 1) for child in inside.values())
+            stack.extend(Part(child, 0, None, part.level + 1) for child in inside.values())
     return True
+
+
+@dataclass(frozen=True, slots=True)
+class Stated:
+    """The bytes of all blocks of a DAG and their number, a repeated one each time, and how many differ."""
+
+    bytes: int
+    blocks: int
+    distinct: int
+
+
+def stated(blocks: Blocks, cid: Cid) -> Stated:
+    """What the nodes of a DAG say of it: a leaf is only asked for where no node states its size."""
+    known: dict[Part, tuple[int, int]] = {}
+    total, count = _stated(blocks, Part(cid, 0, None), known)
+    return Stated(total, count, len(known))
+
+
+def _stated(blocks: Blocks, part: Part, known: dict[Part, tuple[int, int]]) -> tuple[int, int]:
+    key = Part(part.cid, 0, part.size)
+    if key not in known:
+        if part.cid.codec == RAW:
+            known[key] = (_held(blocks, part.cid) if part.size is None else part.size, 1)
+            return known[key]
+        block = blocks.block(part.cid)
+        _limit(part.cid, part.level)
+        inside = entries(part.cid, block)
+        if inside is None:
+            below = _parts(part, block)[1]
+        else:
+            below = [Part(child, 0, None, part.level + 1) for child in inside.values()]
+        sums = [_stated(blocks, child, known) for child in below]
+        known[key] = (len(block) + sum(size for size, _ in sums), 1 + sum(count for _, count in sums))
+    return known[key]
 
 
 def _unixfs(cid: Cid, block: bytes) -> tuple[Node, UnixFs]:

@@ -276,7 +276,7 @@ def test_a_connection_cut_while_uploading_is_unavailable_and_the_next_try_works(
 def test_a_daemon_killed_while_reading_gives_no_wrong_byte_and_comes_back(
     devnet: Devnet, honest: KuboStore, after: int
 ) -> None:
-    content = fresh(4 * MIB)
+    content = fresh(48 * MIB)  # more than the sockets hold, or all of it were here already
     cid = honest.put([content]).cid
     honest.pin(cid, "owner")
     reading = honest.get(cid)

@@ -16,7 +16,7 @@ from miners.selection import Item, Selection, Shares, select
 from miners.turns import Patience, Turns
 from registry.chain.base import Receipt
 from registry.chain.events import event_topic
-from registry.chain.gateway import Account, Contracts
+from registry.chain.gateway import Contracts
 from registry.chain.seal import encode_seal, item_size
 from registry.chain.sender import Sender
 from registry.core.ids import Address, FeeClass, Role, Status, VersionId
@@ -159,7 +159,12 @@ class MinerNode:
         submitters = {entry.submission.version.submitter for entry in entries}
         parents = {parent for entry in entries for parent in entry.submission.version.parents}
         accounts = {address: self._contracts.account(address) for address in submitters}
-        items = [self._item(entry) for entry in entries if _may_submit(entry, accounts)]
+        namespaces = {
+            address: account.namespace_id
+            for address, account in accounts.items()
+            if Role.SUBMITTER in account.roles
+        }
+        items = [self._item(entry) for entry in entries if _may_submit(entry, namespaces)]
         self._shares.wait({item.share for item in items if item.is_held})
         return select(
             items,
@@ -232,10 +237,9 @@ class MinerNode:
         return len(batch) - len(refused)
 
 
-def _may_submit(entry: Entry, accounts: Mapping[Address, Account]) -> bool:
+def _may_submit(entry: Entry, namespaces: Mapping[Address, int]) -> bool:
     version = entry.submission.version
-    account = accounts[version.submitter]
-    return Role.SUBMITTER in account.roles and account.namespace_id == version.namespace_id
+    return namespaces.get(version.submitter) == version.namespace_id
 
 
 def _classes(entries: Sequence[Entry], selection: Selection) -> dict[VersionId, FeeClass]:

@@ -14,10 +14,10 @@ from urllib.parse import urlencode, urlsplit
 
 from registry.core.access import authorize, body_digest
 from registry.core.cid import Cid
-from registry.core.ids import VersionId
+from registry.core.ids import VersionId, parse_hex32
 from registry.core.signing import Signer
 from registry.core.version import Domain
-from registry.errors import NotFound, RegistryError, Unavailable
+from registry.errors import Malformed, NotFound, RegistryError, Unavailable
 from registry.pool import Entry
 from registry.wire import SubmissionStatus, parse_body, signature_of, submission_of
 
@@ -63,13 +63,21 @@ class HttpSource:
         while len(self._copy) < limit:
             query = urlencode({"state": "pending", "cursor": self._cursor, "limit": _PAGE})
             items, following = self._page(f"/v1/submissions?{query}")
-            for entry in map(_entry, items):
+            for entry in map(_entry, filter(self._is_news, items)):
                 if entry is not None and entry.version_id not in self._settled:
                     self._copy[entry.version_id] = entry
             if following is None:
                 break
             self._cursor = following
         return list(self._copy.values())[:limit]
+
+    def _is_news(self, item: object) -> bool:
+        """A page is asked for again until it is full: what was read before is not read again."""
+        try:
+            known = self._copy.get(VersionId(parse_hex32(item["version_id"])))  # type: ignore[index]
+            return known is None or signature_of(item["signature"]) != known.signature  # type: ignore[index]
+        except (Malformed, KeyError, TypeError, ValueError):
+            return True  # whoever reads it says what is wrong with it
 
     def forget(self, version_ids: Collection[VersionId]) -> None:
         """Drop what is sealed: this gateway may learn it later than the miner, and is not asked again."""

@@ -95,7 +95,7 @@ async def list_submissions(
     page = await in_thread(
         lambda: pages.listed(state, after=after, limit=page_size(limit), asker=caller.address)
     )
-    return answer({"items": page.items, "next": page.next})
+    return Response(page.json(), media_type="application/json")
 
 
 @router.get("/v1/submissions/{version_id}", response_model=SubmissionStatus)

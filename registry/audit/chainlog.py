@@ -67,6 +67,7 @@ def kind_of(event: str) -> str:
     return snake(event)
 
 
+@cache
 def snake(name: str) -> str:
     """A name of Solidity as JSON writes it."""
     return re.sub(r"(?<=[a-z0-9])([A-Z])", r"_\1", name).strip("_").lower()

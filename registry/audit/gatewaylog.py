@@ -150,7 +150,7 @@ class GatewayLog:
         for record in self.log.entries(max(len(self.log) - _LEFTOVERS, 0), len(self.log)):
             mine = waiting.intersection(record.entry.commitments.values())
             if mine:
-                self.openings.locate(mine, record.index)
+                self.openings.locate((commitment, record.index) for commitment in mine)
 
     def write(
         self,
@@ -175,8 +175,11 @@ class GatewayLog:
         self.openings.add(opening for openings in hidden for opening in openings)
         entries = [_entry(one, time, openings) for one, openings in zip(happenings, hidden, strict=True)]
         kept = self._keep(entries)
-        for entry, one in zip(entries, kept, strict=True):
-            self.openings.locate(entry.commitments.values(), one.record.index)
+        self.openings.locate(
+            (commitment, one.record.index)
+            for entry, one in zip(entries, kept, strict=True)
+            for commitment in entry.commitments.values()
+        )
         return kept
 
     def _keep(self, entries: Sequence[LogEntry]) -> list[Kept]:

@@ -6,7 +6,7 @@ stay as they are, only nobody can any longer say what the commitment was to.
 
 import sqlite3
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -54,10 +54,7 @@ class OpeningStore:
     def add(self, openings: Iterable[Opening]) -> None:
         """Keep openings; before their entry is written, so that an entry never lacks them."""
         rows = [(o.commitment, o.field, o.value, o.salt, o.time) for o in openings]
-        with self._guard:
-            self._db.execute("BEGIN")
-            self._db.executemany("INSERT OR REPLACE INTO openings VALUES (?, ?, ?, ?, ?, NULL)", rows)
-            self._db.execute("COMMIT")
+        self._write("INSERT OR REPLACE INTO openings VALUES (?, ?, ?, ?, ?, NULL)", rows)
 
     def for_commitments(self, commitments: Iterable[str]) -> list[Opening]:
         """The openings that are left for these commitments."""
@@ -70,13 +67,15 @@ class OpeningStore:
                     found.append(Opening(*row))
         return found
 
-    def locate(self, commitments: Iterable[str], index: int) -> None:
-        """Note in which entry these commitments stand."""
-        with self._guard:
-            self._db.executemany(
-                "UPDATE openings SET idx = ? WHERE commitment = ?",
-                [(index, commitment) for commitment in commitments],
-            )
+    def locate(self, places: Iterable[tuple[str, int]]) -> None:
+        """Note in which entry each of these commitments stands, in one commit."""
+        rows = [(index, commitment) for commitment, index in places]
+        self._write("UPDATE openings SET idx = ? WHERE commitment = ?", rows)
+
+    def _write(self, sql: str, rows: Sequence[tuple[object, ...]]) -> None:
+        with self._guard, self._db:
+            self._db.execute("BEGIN")
+            self._db.executemany(sql, rows)
 
     def unlocated(self) -> set[str]:
         """Commitments whose entry was not noted: the process died in between."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from sqlalchemy import func, select, union
+from sqlalchemy import bindparam, func, select, union
 
 from registry.core.cid import RAW, Cid
 from registry.core.ids import Address, Status, VersionId, hex32, to_address
@@ -33,6 +33,16 @@ from registry.index.rows import (
     version_query,
     version_row,
 )
+
+# Built once: every signed request asks who its caller is.
+_ROLES = (
+    select(t.memberships, t.namespaces.c.name.label("namespace"))
+    .outerjoin(t.namespaces, t.namespaces.c.namespace_id == t.memberships.c.namespace_id)
+    .order_by(t.memberships.c.block, t.memberships.c.log_index)
+)
+_ROLES_OF = _ROLES.where(t.memberships.c.address == bindparam("address"))
+_KEYS = select(t.keys).order_by(t.keys.c.block, t.keys.c.log_index)
+_KEYS_OF = _KEYS.where(t.keys.c.address == bindparam("address"))
 
 MAX_NAMING = 200
 """So many versions of one content are told apart; an entry that names them all is still small."""
@@ -267,18 +277,12 @@ class Index(Relations):
             return int(connection.execute(query).scalar_one())
 
     def _members(self, address: Address | None) -> list[MemberRow]:
-        query = (
-            select(t.memberships, t.namespaces.c.name.label("namespace"))
-            .outerjoin(t.namespaces, t.namespaces.c.namespace_id == t.memberships.c.namespace_id)
-            .order_by(t.memberships.c.block, t.memberships.c.log_index)
-        )
-        keys = select(t.keys).order_by(t.keys.c.block, t.keys.c.log_index)
-        if address is not None:
-            query = query.where(t.memberships.c.address == address)
-            keys = keys.where(t.keys.c.address == address)
+        one = {} if address is None else {"address": address}
         with reading(self.engine) as connection:
-            newest = {row.address: row for row in connection.execute(query)}
+            newest = {
+                row.address: row for row in connection.execute(_ROLES if address is None else _ROLES_OF, one)
+            }
             registered: dict[str, list[bytes]] = {}
-            for row in connection.execute(keys):
+            for row in connection.execute(_KEYS if address is None else _KEYS_OF, one):
                 registered.setdefault(row.address, []).append(bytes.fromhex(row.x25519[2:]))
         return [member_row(row, registered.get(who, [])) for who, row in newest.items()]

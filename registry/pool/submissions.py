@@ -8,7 +8,20 @@ import threading
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from sqlalchemy import Engine, Row, delete, func, insert, select, text, update
+from sqlalchemy import (
+    BigInteger,
+    Engine,
+    Row,
+    bindparam,
+    cast,
+    delete,
+    func,
+    insert,
+    literal,
+    select,
+    text,
+    update,
+)
 
 from registry.core.ids import Address, VersionId, hex32, parse_hex32
 from registry.database import claiming, reading, writing
@@ -18,6 +31,18 @@ from registry.pool.schema import submissions
 
 # So many rows at most are held at once.
 _CLAIM = 500
+# No database here adds numbers of 60 digits: wei are added by groups of digits, which 64 bits hold for
+# millions of rows, and the groups are put together outside.
+_DIGITS, _GROUPS = 12, 5
+_PADDED = literal("0" * _DIGITS * _GROUPS) + submissions.c.reserved
+_RESERVED = select(
+    *(
+        func.sum(
+            cast(func.substr(_PADDED, func.length(_PADDED) + 1 - _DIGITS * (place + 1), _DIGITS), BigInteger)
+        )
+        for place in range(_GROUPS)
+    )
+).where(submissions.c.submitter == bindparam("submitter"), submissions.c.state == PoolState.PENDING)
 
 
 class Pool:
@@ -51,6 +76,12 @@ class Pool:
     def get_many(self, version_ids: Iterable[VersionId]) -> dict[VersionId, Entry]:
         """The entries of those versions that are here."""
         return {entry.version_id: entry for entry in map(entry_of, self._each(version_ids, (submissions,)))}
+
+    def received(self, version_ids: Iterable[VersionId]) -> dict[VersionId, int]:
+        """When each of those versions came that are here."""
+        columns = (submissions.c.version_id, submissions.c.received)
+        rows = self._each(version_ids, columns)
+        return {VersionId(parse_hex32(row.version_id)): row.received for row in rows}
 
     def states(self, version_ids: Iterable[VersionId]) -> dict[VersionId, PoolState]:
         """Where each of those versions stands that are here."""
@@ -117,12 +148,8 @@ class Pool:
     def reserved(self, submitter: Address) -> int:
         """Wei that the pending entries of one submitter may cost at most."""
         with reading(self._engine) as connection:
-            rows = connection.execute(
-                select(submissions.c.reserved).where(
-                    submissions.c.submitter == submitter, submissions.c.state == PoolState.PENDING
-                )
-            ).all()
-        return sum(int(row.reserved) for row in rows)
+            sums = connection.execute(_RESERVED, {"submitter": submitter}).one()
+        return sum(int(digits or 0) * 10 ** (_DIGITS * place) for place, digits in enumerate(sums))
 
     def mark(self, version_ids: Iterable[VersionId], state: PoolState, reason: str | None = None) -> None:
         """Move entries to a state; unknown versions are passed over."""

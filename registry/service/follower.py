@@ -8,7 +8,7 @@ import logging
 import threading
 from collections.abc import Callable, Iterable, Sequence
 
-from registry.chain.base import Block, Log
+from registry.chain.base import Block, Head, Log
 from registry.chain.events import Event
 from registry.chain.gateway import Contracts
 from registry.core.ids import VersionId, hex32
@@ -83,13 +83,13 @@ class Follower:
 
     def step(self) -> bool:
         """Project the next run of blocks; False when there was nothing new."""
-        cursor = self._projection.cursor()
-        if cursor is not None and self._link.block(cursor.number).hash != cursor.hash:
+        cursor, head = self._projection.cursor(), self._link.head()
+        if cursor is not None and self._hash_at(cursor.number, head) != cursor.hash:
             self._walk_back(cursor)
             return True
         self._hear(cursor)
         first = self._contracts.deployment.start_block if cursor is None else cursor.number + 1
-        last = min(self._link.head().number, first + _RUN - 1)
+        last = min(head.number, first + _RUN - 1)
         if last < first:
             self._note(last)
             self.read_manifests()
@@ -103,6 +103,10 @@ class Follower:
         if self._projection.apply(cursor, list(marks.values()), lines):
             self._tell(lines, last)
         return True
+
+    def _hash_at(self, number: int, head: Head) -> bytes:
+        """What the chain has at a height now; the head's own hash is known."""
+        return head.hash if number == head.number else self._link.block(number).hash
 
     def _hear(self, cursor: BlockMark | None) -> None:
         """Tell of what another gateway projected into the database that we share."""

@@ -74,13 +74,13 @@ class Metrics:
     def heard(self, lines: Sequence[Line], _last: int) -> None:
         """Take in what was sealed: how long our own submissions waited, how full the batches were."""
         ids = [VersionId(line.args["versionId"]) for line in lines if line.name == "Registered"]
-        ours = self._pool.get_many(ids)
+        ours = self._pool.received(ids)
         with self._lock:
             for line in lines:
                 if line.name == "BatchSealed":
                     self._batches.see(int(line.args["accepted"]))
-                elif line.name == "Registered" and (entry := ours.get(VersionId(line.args["versionId"]))):
-                    self._latency.see(max(0, line.time - entry.received))
+                elif line.name == "Registered" and (came := ours.get(VersionId(line.args["versionId"]))):
+                    self._latency.see(max(0, line.time - came))
 
     def text(self) -> str:
         """Prometheus text format 0.0.4."""

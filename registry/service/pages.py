@@ -22,10 +22,14 @@ Json = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class StatusPage:
-    """A page of submissions in order of arrival, each the JSON of `SubmissionStatus`."""
+    """A page of submissions in order of arrival, each the JSON text of a `SubmissionStatus`."""
 
-    items: list[Json]
+    items: list[str]
     next: str | None
+
+    def json(self) -> bytes:
+        """The page as it is answered: what was signed is passed on as it lies in the pool."""
+        return f'{{"items":[{",".join(self.items)}],"next":{json.dumps(self.next)}}}'.encode()
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,15 +55,12 @@ class Pages:
         member = None if asker is None else self._index.member(asker)
         shows = member is not None and bool(member.roles & (Role.MINER | Role.GATEWAY))
         page = filed[:limit]
-        bodies: list[Json] = [json.loads(one.body) for one in page]
-        states = self._states(page, bodies)
-        items = []
-        for one, body, stands in zip(page, bodies, states, strict=True):
-            is_shown = shows or one.submitter == asker
-            items.append(_status(one, stands) | (body if is_shown else _UNSHOWN) | {"receipt": None})
-        # The pool knows no blocks and no parents: a page of these two may hold fewer than `limit`.
-        if state in ("final", "waiting"):
-            items = [item for item in items if item["state"] == state]
+        items = [
+            _listed(one, stands, is_shown=shows or one.submitter == asker)
+            for one, stands in zip(page, self._states(page), strict=True)
+            # The pool knows no blocks and no parents: a page of these two may hold fewer than `limit`.
+            if state not in ("final", "waiting") or stands == state
+        ]
         return StatusPage(items, str(page[-1].sequence) if len(filed) > limit else None)
 
     def receipts(self, version_ids: Sequence[VersionId], wait_s: int = 0) -> ReceiptPage:
@@ -88,7 +89,7 @@ class Pages:
                 receipt = self._receipts.bare(row, promise)
                 items.append({**head, "model": row.model, **_UNSHOWN, "receipt": receipt})
             elif one is not None:
-                (stands,) = self._states([one], [json.loads(one.body)])
+                (stands,) = self._states([one])
                 items.append(_status(one, stands) | _UNSHOWN | {"receipt": None})
         return ReceiptPage(items, {tx_hash: proof for tx_hash, proof in proofs.items() if proof is not None})
 
@@ -97,24 +98,20 @@ class Pages:
         link = self._contracts.link
         return link.head().number - link.confirmations
 
-    def _states(self, filed: Sequence[Filed], bodies: Sequence[Json]) -> list[str]:
+    def _states(self, filed: Sequence[Filed]) -> list[str]:
         """What chain and clock say of entries that the pool calls pending or sealed."""
         if not filed:
             return []
         head = self._contracts.link.head()
-        parents = {
-            VersionId(parse_hex32(parent))
-            for one, body in zip(filed, bodies, strict=True)
-            if one.state == PoolState.PENDING
-            for parent in body["submission"]["version"]["parents"]
-        }
-        here = {hex32(parent) for parent in self._index.sealed(parents)} if parents else set()
+        parents = [_parents(one) for one in filed]
+        named = {VersionId(parse_hex32(parent)) for of_one in parents for parent in of_one}
+        here = {hex32(parent) for parent in self._index.sealed(named)} if named else set()
         sealed = [parse_hex32(one.version_id) for one in filed if one.state == PoolState.SEALED]
         places = self._index.places(map(VersionId, sealed)) if sealed else {}
         final = head.number - self._contracts.link.confirmations
         return [
-            _state(one, here.issuperset(body["submission"]["version"]["parents"]), head.time, places, final)
-            for one, body in zip(filed, bodies, strict=True)
+            _state(one, here.issuperset(of_one), head.time, places, final)
+            for one, of_one in zip(filed, parents, strict=True)
         ]
 
 
@@ -129,6 +126,20 @@ def _status(one: Filed, state: str) -> Json:
         "model": one.model,
         "received": one.received,
     }
+
+
+def _listed(one: Filed, state: str, *, is_shown: bool) -> str:
+    head = json.dumps(_status(one, state))
+    signed = one.body[1:-1] if is_shown else '"submission":null,"signature":null'
+    return f'{head[:-1]},{signed},"receipt":null}}'
+
+
+def _parents(one: Filed) -> list[str]:
+    """What a pending submission waits for; most have no parents, and their bodies need not be read."""
+    if one.state != PoolState.PENDING or '"parents":[]' in one.body:
+        return []
+    found: list[str] = json.loads(one.body)["submission"]["version"]["parents"]
+    return found
 
 
 def _state(one: Filed, is_complete: bool, now: int, places: Mapping[str, int], final: int) -> str:

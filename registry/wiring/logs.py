@@ -125,6 +125,7 @@ class LogKeeper:
         self._period_s = settings.log.checkpoint_s
         self.witnesses: list[WitnessLink] = []
         self._witnessed: dict[str, int] = {}
+        self._fed = -1
 
     def run(self, stop: threading.Event) -> None:
         """Keep both logs fresh until told to stop."""
@@ -144,7 +145,9 @@ class LogKeeper:
         """Append every final event that the chain log lacks."""
         link = self._contracts.link
         final = link.head().number - link.confirmations
-        first = max(self._contracts.deployment.start_block, self._logs.chain_feed.last_place[0])
+        # What is final is read once; only after a start may the last block be in the log in part.
+        known = max(self._fed + 1, self._logs.chain_feed.last_place[0])
+        first = max(self._contracts.deployment.start_block, known)
         while first <= final:
             last = min(final, first + _RUN - 1)
             events = self._contracts.events(first, last)
@@ -152,7 +155,7 @@ class LogKeeper:
             self._logs.chain_feed.extend(
                 chain_event(event, times[event.log.block_number]) for event in events
             )
-            first = last + 1
+            first, self._fed = last + 1, last
 
 
 def chain_event(event: Event, time_: int) -> ChainEvent:

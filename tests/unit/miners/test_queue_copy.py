@@ -3,6 +3,7 @@
 import json
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlsplit
 
@@ -12,7 +13,7 @@ from miners.node import HttpSource
 from registry.core.ids import FeeClass, VersionId, keccak
 from registry.core.signing import KeySigner
 from registry.core.version import NO_SALT, Domain, Submission, Version, submission_digest
-from registry.wire import submission_body
+from registry.wire import SubmissionBody, parse_body, submission_body, submission_of
 
 MINER = KeySigner(keccak(b"miner"))
 DOMAIN = Domain(1, MINER.address)
@@ -36,6 +37,15 @@ class Queue:
             "submission": body, "signature": signature,
         }  # fmt: skip
         return version.id
+
+    def sign_anew(self, number: int, max_price: int) -> None:
+        """The same version under other terms takes the place of the first."""
+        old = self.items[number]["submission"]
+        submission = replace(submission_of(parse_body(SubmissionBody, old)), max_price=max_price)
+        self.items[number] |= {
+            "submission": submission_body(submission).model_dump(mode="json"),
+            "signature": "0x" + MINER.sign_hash(submission_digest(DOMAIN, submission)).hex(),
+        }
 
     def page(self, cursor: int, limit: int) -> dict[str, object]:
         after = [number for number in sorted(self.items) if number > cursor]
@@ -82,6 +92,16 @@ def test_full_pages_are_read_once_and_the_rest_again(queue: Queue, url: str) -> 
     wanted.append(queue.add(451))
     assert ids(source) == wanted
     assert queue.asked == ["0", "200", "400", "400"]
+
+
+def test_what_was_signed_anew_is_read_again_and_what_stayed_is_not(queue: Queue, url: str) -> None:
+    queue.add(1), queue.add(2)
+    source = HttpSource(url, MINER, DOMAIN)
+    before = source.pending(10)
+    queue.sign_anew(2, 9)
+    after = source.pending(10)
+    assert [entry.submission.max_price for entry in after] == [5, 9]
+    assert after[0] is before[0]
 
 
 def test_what_is_settled_is_not_work_again_although_the_gateway_shows_it(queue: Queue, url: str) -> None:

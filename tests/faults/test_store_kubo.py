@@ -75,6 +75,9 @@ def honest(apis: list[str]) -> Iterator[KuboStore]:
         yield store
 
 
+MARK = b"this is the mark"
+
+
 @dataclass(slots=True)
 class Proxy:
     """A TCP proxy before a daemon; `change` sees what the daemon says, the limits cut the connection."""
@@ -208,6 +211,44 @@ def test_wrong_bytes_are_refused_and_the_daemon_is_named(proxy: Proxy, store: Ku
         read(store, cid)
     with pytest.raises(VerificationFailed):
         list(store.export(cid))
+
+
+def test_a_wrong_byte_in_the_midst_of_a_streamed_file_is_refused(
+    proxy: Proxy, store: KuboStore, honest: KuboStore
+) -> None:
+    content = _marked(fresh(6 * MIB))
+    cid = honest.put([content]).cid
+    proxy.change = lambda raw: raw.replace(MARK, MARK[::-1])
+    got = b""
+    with pytest.raises(VerificationFailed, match=proxy.api):
+        for piece in store.get(cid):
+            got += piece
+    assert got == content[: 3 * MIB]
+
+
+def test_a_file_that_comes_wrong_once_is_asked_for_by_the_block(
+    proxy: Proxy, store: KuboStore, honest: KuboStore
+) -> None:
+    content = _marked(fresh(6 * MIB))
+    cid = honest.put([content]).cid
+    lies = 0
+
+    def lie(raw: bytes) -> bytes:
+        nonlocal lies
+        if lies or MARK not in raw:
+            return raw
+        lies += 1
+        return raw.replace(MARK, MARK[::-1])
+
+    proxy.change = lie
+    assert read(store, cid) == content
+    assert lies == 1
+
+
+def _marked(content: bytes) -> bytes:
+    """The same with a mark in the fourth leaf."""
+    at = 3 * MIB + 5_000
+    return content[:at] + MARK + content[at + len(MARK) :]
 
 
 def test_an_answer_that_is_short_and_looks_complete_is_refused(proxy: Proxy, store: KuboStore) -> None:

@@ -5,6 +5,7 @@ again and compares, so nobody can edit the page and leave the proofs.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from html import escape
 
@@ -26,19 +27,26 @@ _STYLE = (
 
 def report_html(case: CaseRows) -> bytes:
     """The page."""
+    rows = _named(case)
     parts = [
         '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>TwinLedger case</title>',
         f"<style>{_STYLE}</style></head><body>",
         _head(case),
         "<h2>When</h2>",
-        _time_picture(case.rows),
+        _time_picture(rows),
         "<h2>Lineage</h2>",
         _lineage_picture(_links(case)),
         "<h2>What happened</h2>",
-        _table(case.rows),
+        _table(rows),
         "</body></html>\n",
     ]
     return "\n".join(parts).encode()
+
+
+def _named(case: CaseRows) -> list[Row]:
+    """The chain log knows a model by its id; people read the name, where the manifest is in the file."""
+    names = {version: manifest.model for version, manifest in case.manifests.items()}
+    return [replace(row, model=names.get(row.version or "", row.model)) for row in case.rows]
 
 
 def _when(time: int) -> str:

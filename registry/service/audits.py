@@ -1,7 +1,7 @@
 """Forensic questions over the two logs: events, proofs, timelines, traces, impact, evidence."""
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from registry.audit.chainlog import chain_kinds
@@ -81,7 +81,7 @@ class Audits:
         following = f"{name}:{found.next}" if found.next else None
         if following is None and name != names[-1]:
             following = f"{names[names.index(name) + 1]}:"
-        return EventPage(found.rows, following, found.key)
+        return EventPage(tuple(self._named(found.rows)), following, found.key)
 
     def proof(self, event: str) -> bytes:
         """The C2SP `.tlog-proof` of one event, named `log:index`."""
@@ -148,7 +148,7 @@ class Audits:
         rows = rows_about(self.log(CHAIN), CHAIN, map(hex32, versions))
         return [row for row in rows if row.kind == "registered"]
 
-    def _named(self, rows: list[Row]) -> list[Row]:
+    def _named(self, rows: Sequence[Row]) -> list[Row]:
         """The same with every model by its name: the chain log has ids."""
         names = self._models(row.version for row in rows if row.log == CHAIN and row.version is not None)
         return [replace(row, model=names.get(row.version or "", row.model)) for row in rows]

@@ -2,6 +2,7 @@
 
 import json
 import time
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -48,6 +49,7 @@ def test_events_are_found_by_every_filter(client: Client, sealed: Receipt) -> No
     assert {"registered", "submission_accepted", "retrieval"} <= {item["kind"] for item in by_version}
     by_actor = list(client.audit.events(actor=client.address, model=sealed.model, kind="registered"))
     assert next(item["version"] for item in by_actor) == sealed.version_id
+    assert {item["model"] for item in by_version} == {sealed.model}, "both logs speak in names"
     assert list(client.audit.events(model=sealed.model, since=1 << 40)) == []
 
 
@@ -171,6 +173,8 @@ def test_evidence_verifies_offline_and_a_changed_byte_does_not(
     path = client.audit.export(tmp_path / "case.zip", version=sealed.version_id)
     assert client.audit.verify(path, live.home.trust).is_pinned
     assert not client.audit.verify(path).is_pinned
+    with zipfile.ZipFile(path) as case:
+        assert sealed.model in case.read("report.html").decode()
     raw = bytearray(path.read_bytes())
     raw[len(raw) // 2] ^= 1
     path.write_bytes(raw)

@@ -11,7 +11,7 @@ from registry.api.described import describing
 from registry.api.exchange import asker_of, in_thread, problem_response
 from registry.api.guard import Guard
 from registry.api.pace import Buckets, Pace
-from registry.api.places import Turnstile, open_threads
+from registry.api.threads import Turnstile, open_threads
 from registry.api.trace import Trace
 from registry.config import Settings
 from registry.errors import Malformed, NotFound, RegistryError

@@ -12,7 +12,7 @@ from typing import Annotated, Any, TypeVar
 from fastapi import Path, Request, Response
 from pydantic import BaseModel
 
-from registry.api.places import asking_as, in_thread
+from registry.api.threads import asking_as, in_thread
 from registry.core.access import body_digest, claimed_by, read_authorization, verify_authorization
 from registry.core.canonical import strict_json
 from registry.core.ids import Address, sha256

@@ -12,7 +12,7 @@ from threading import Lock
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from registry.api.exchange import problem_response
-from registry.api.places import network_of
+from registry.api.threads import network_of
 from registry.config import Limits
 from registry.errors import RateLimited
 

@@ -16,7 +16,7 @@ from fastapi.responses import StreamingResponse
 from starlette.requests import ClientDisconnect
 from starlette.types import Message, Receive, Scope, Send
 
-from registry.api.places import in_thread, in_upload
+from registry.api.threads import in_thread, in_upload
 from registry.errors import Malformed
 
 PIECE = 1 << 20

@@ -16,7 +16,7 @@ from registry.api.exchange import (
     service_of,
 )
 from registry.api.pages import integer, page_size
-from registry.api.places import in_waiting
+from registry.api.threads import in_waiting
 from registry.api.versions import relay
 from registry.core.ids import Address, VersionId, parse_hex32, read_count
 from registry.core.signing import recover

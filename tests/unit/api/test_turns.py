@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from starlette.types import Message, Receive, Scope, Send
 
-from registry.api.places import Places, Turnstile, in_thread, open_threads
+from registry.api.threads import Places, Turnstile, in_thread, open_threads
 from registry.api.turns import Turns
 
 FLOOD = 200

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from starlette.requests import ClientDisconnect
 
-from registry.api.places import Turnstile, open_threads
 from registry.api.streams import WatchedResponse
+from registry.api.threads import Turnstile, open_threads
 from registry.errors import StoreUnavailable
 
 SCOPE = {"type": "http", "asgi": {"spec_version": "2.4"}}

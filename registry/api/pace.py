@@ -11,14 +11,12 @@ from threading import Lock
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from registry.api.callers import MONITORED, network_of
 from registry.api.exchange import problem_response
-from registry.api.threads import network_of
 from registry.config import Limits
 from registry.errors import RateLimited
 
 _MOST_CALLERS = 100_000
-# What a monitor asks must be answered above all when too much is asked.
-_FREE = frozenset({"/healthz", "/readyz", "/metrics"})
 
 
 class Buckets:
@@ -64,7 +62,7 @@ class Pace:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, or answer 429."""
-        if scope["type"] == "http" and scope["path"] not in _FREE:
+        if scope["type"] == "http" and scope["path"] not in MONITORED:
             try:
                 self._buckets.take(network_of(scope))
             except RateLimited as e:

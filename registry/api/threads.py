@@ -9,17 +9,18 @@ is no member stays with its address: keys cost nothing, and a thousand of them w
 """
 
 import asyncio
-import ipaddress
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextvars import ContextVar, copy_context
 from dataclasses import dataclass, replace
-from functools import lru_cache, partial
+from functools import partial
 from threading import Lock
 from typing import Any, TypeVar
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from registry.api.callers import network_of
+from registry.api.doors import step_aside
 from registry.api.turns import Turns
 
 T = TypeVar("T")
@@ -106,22 +107,6 @@ class Turnstile:
         await self._app(scope, receive, send)
 
 
-def network_of(scope: Scope) -> str:
-    """The address asked from; of IPv6 the subnet, because one machine has all of its addresses."""
-    return _network(str((scope.get("client") or ("unknown", 0))[0]))
-
-
-@lru_cache(maxsize=16_384)
-def _network(host: str) -> str:
-    try:
-        address = ipaddress.ip_address(host)
-    except ValueError:
-        return host
-    if isinstance(address, ipaddress.IPv6Address):
-        return str(ipaddress.ip_network((address, 64), strict=False))
-    return host
-
-
 def asking_as(member: str) -> None:
     """From here on this request takes the turns of a member."""
     _asking.set(replace(_asking.get(), caller=member))
@@ -134,11 +119,13 @@ async def in_thread(work: Callable[..., T], *args: object) -> T:
 
 async def in_waiting(work: Callable[..., T], *args: object) -> T:
     """The same for what does little but wait."""
+    step_aside()
     return await _run(_asking.get().threads.waits, work, *args)
 
 
 async def in_upload(work: Callable[..., T], *args: object) -> T:
     """The same for what reads a body while it arrives."""
+    step_aside()
     return await _run(_asking.get().threads.uploads, work, *args)
 
 

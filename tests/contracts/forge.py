@@ -28,9 +28,8 @@ def play(
         "TWINLEDGER_TAPES_COUNT": str(count),
         "TWINLEDGER_TAPES_CHAIN": str(Tape.chain_id),
     }
-    built = ["--out", str(folder / "out"), "--cache-path", str(folder / "cache")]
     return subprocess.run(
-        [sys.executable, FORGE, "test", "--root", "replay", *built],
+        [sys.executable, FORGE, "test", "--root", "replay"],
         cwd=ROOT,
         env={**os.environ, **environment, **settings},
         capture_output=True,

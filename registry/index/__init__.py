@@ -11,6 +11,7 @@ from registry.index.records import (
     MemberRow,
     ModelRow,
     Readable,
+    SealRow,
     StatusChange,
     VersionRow,
 )
@@ -27,6 +28,7 @@ __all__ = [
     "ModelRow",
     "Projection",
     "Readable",
+    "SealRow",
     "Search",
     "SearchPage",
     "StatusChange",

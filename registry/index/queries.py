@@ -1,8 +1,9 @@
 """Reads of the projection: what is current, and what was."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from typing import Any
 
-from sqlalchemy import bindparam, func, select, union
+from sqlalchemy import Row, Select, bindparam, func, select, union
 
 from registry.core.cid import RAW, Cid
 from registry.core.ids import Address, Status, VersionId, hex32, to_address
@@ -17,6 +18,7 @@ from registry.index.records import (
     GrantChange,
     MemberRow,
     ModelRow,
+    SealRow,
     StatusChange,
     VersionRow,
 )
@@ -30,6 +32,8 @@ from registry.index.rows import (
     names_manifest,
     raw_bytes,
     resolved,
+    seal_query,
+    seal_row,
     version_query,
     version_row,
 )
@@ -81,13 +85,18 @@ class Index(Relations):
 
     def versions(self, version_ids: Iterable[VersionId]) -> dict[VersionId, VersionRow]:
         """Those of the versions that are sealed."""
+        return {row.version_id: row for row in map(version_row, self._each(version_query(), version_ids))}
+
+    def seals(self, version_ids: Iterable[VersionId]) -> dict[VersionId, SealRow]:
+        """Where those of the versions are that are sealed: all that a receipt needs."""
+        return {row.version_id: row for row in map(seal_row, self._each(seal_query(), version_ids))}
+
+    def _each(self, query: Select[Any], version_ids: Iterable[VersionId]) -> Iterator[Row[Any]]:
         wanted = [hex32(version_id) for version_id in version_ids]
-        found: dict[VersionId, VersionRow] = {}
         with reading(self.engine) as connection:
             for start in range(0, len(wanted), 500):
-                query = version_query().where(t.versions.c.version_id.in_(wanted[start : start + 500]))
-                found.update((row.version_id, row) for row in map(version_row, connection.execute(query)))
-        return found
+                part = t.versions.c.version_id.in_(wanted[start : start + 500])
+                yield from connection.execute(query.where(part)).all()
 
     def version_ids(self) -> list[VersionId]:
         """Every sealed version, in chain order."""

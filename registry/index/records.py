@@ -70,6 +70,20 @@ class VersionRow:
 
 
 @dataclass(frozen=True, slots=True)
+class SealRow:
+    """Where a version was sealed: what a receipt says of it."""
+
+    version_id: VersionId
+    number: int
+    model: str
+    block: int
+    block_hash: bytes
+    block_time: int
+    tx_hash: bytes
+    event_index: int
+
+
+@dataclass(frozen=True, slots=True)
 class ModelRow:
     """A model and where its names point."""
 

@@ -12,7 +12,7 @@ from registry.core.version import Version
 from registry.database import Lookup
 from registry.errors import Conflict
 from registry.index import schema as t
-from registry.index.records import MemberRow, ModelRow, VersionRow
+from registry.index.records import MemberRow, ModelRow, SealRow, VersionRow
 
 
 def current_status() -> Select[tuple[int]]:
@@ -61,6 +61,32 @@ def member_row(row: Row[tuple[object, ...]], keys: Sequence[bytes]) -> MemberRow
         roles=Role(row.roles),
         x25519=keys[-1] if keys else None,
         key_version=len(keys),
+    )
+
+
+def seal_query() -> Select[tuple[object, ...]]:
+    """Versions with what `seal_row` reads, and no more: a page of receipts asks for hundreds."""
+    v, b = t.versions.c, t.blocks.c
+    columns = (v.version_id, v.number, v.block, v.tx_hash, v.event_index, b.hash, b.time)
+    return (
+        select(*columns, t.namespaces.c.name.label("namespace"), t.manifests.c.name.label("name"))
+        .join(t.blocks, b.number == v.block)
+        .join(t.namespaces, t.namespaces.c.namespace_id == v.namespace_id)
+        .outerjoin(t.manifests, names_manifest())
+    )
+
+
+def seal_row(row: Any) -> SealRow:
+    """The record of one row of `seal_query`."""
+    return SealRow(
+        version_id=VersionId(raw_bytes(row.version_id)),
+        number=row.number,
+        model=f"{row.namespace}/{row.name or ''}",
+        block=row.block,
+        block_hash=raw_bytes(row.hash),
+        block_time=row.time,
+        tx_hash=raw_bytes(row.tx_hash),
+        event_index=row.event_index,
     )
 
 

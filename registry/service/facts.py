@@ -11,7 +11,7 @@ from registry.core.ids import Address, Status, VersionId
 from registry.core.lifecycle import OnChain
 from registry.core.manifest import Manifest
 from registry.core.version import Submission
-from registry.errors import Conflict
+from registry.errors import Conflict, NotFound
 from registry.index import Index
 from registry.pool import Entry, Pool, PoolState
 from registry.service.content import Content
@@ -111,15 +111,15 @@ class BatchFacts:
         self._files.pin(self._kept)
 
     def _manifest(self, digest: bytes) -> Manifest:
-        cid = manifest_cid(digest)
-        # One that was read before may have been collected since.
-        if not self._facts.content.store.has(cid):
+        try:
+            return self._facts.manifests.held(digest)
+        except NotFound as e:
+            cid = manifest_cid(digest)
             raise Conflict(
                 f"the manifest {cid} is not held here",
                 hint=f"upload it first: PUT /v1/content/{cid}",
                 missing=[str(cid)],
-            )
-        return self._facts.manifests.read(digest)
+            ) from e
 
     def _member(self, address: Address, pending: Entry | None, *, in_taken: bool) -> MemberFacts | None:
         if address not in self._members:

@@ -5,6 +5,7 @@ from collections import OrderedDict
 
 from registry.core.cid import manifest_cid
 from registry.core.manifest import Manifest, parse_manifest
+from registry.errors import NotFound
 from registry.storage.base import ContentStore
 
 _KEPT_BYTES = 16 << 20
@@ -21,10 +22,22 @@ class Manifests:
 
     def read(self, digest: bytes) -> Manifest:
         """The manifest with that digest; NotFound when its bytes are not held and were not read before."""
+        return self._known(digest) or self._parsed(digest)
+
+    def held(self, digest: bytes) -> Manifest:
+        """The same, but NotFound also when its bytes were collected since they were read."""
+        known = self._known(digest)
+        if known is None:
+            return self._parsed(digest)
+        if not self._store.has(manifest_cid(digest)):
+            raise NotFound(f"the manifest {manifest_cid(digest)} is not held here")
+        return known
+
+    def _known(self, digest: bytes) -> Manifest | None:
         with self._lock:
-            known = self._kept.get(digest)
-        if known is not None:
-            return known
+            return self._kept.get(digest)
+
+    def _parsed(self, digest: bytes) -> Manifest:
         manifest = parse_manifest(self._store.block(manifest_cid(digest)))
         with self._lock:
             if digest not in self._kept:

@@ -76,7 +76,7 @@ class Pages:
                 break
             seen = self._pool.wait(seen, min(left, 1.0))
         filed = self._pool.filed_of(version_ids)
-        rows = self._index.versions(version_ids)
+        rows = self._index.seals(version_ids)
         final = self._final()
         items, proofs = [], {}
         for version_id in version_ids:

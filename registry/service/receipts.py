@@ -9,7 +9,7 @@ from registry.chain.gateway import Contracts
 from registry.core.checkpoint import Checkpoint
 from registry.core.ids import hex32
 from registry.core.note import Note
-from registry.index import VersionRow
+from registry.index import SealRow, VersionRow
 from registry.wire import BlockBody, LogProofBody, PromiseBody, ReceiptBody, ReceiptProofBody
 
 SCHEMA = "twinledger/receipt/1"
@@ -44,7 +44,7 @@ class Receipts:
             promise=promise,
         )
 
-    def bare(self, row: VersionRow, promise: Mapping[str, object] | None) -> dict[str, object]:
+    def bare(self, row: SealRow, promise: Mapping[str, object] | None) -> dict[str, object]:
         """The receipt's JSON without its proofs, for a page that gives the one of `proof` once for all."""
         return {
             "schema": SCHEMA,
@@ -61,7 +61,7 @@ class Receipts:
             "promise": promise,
         }
 
-    def proof(self, row: VersionRow) -> dict[str, object] | None:
+    def proof(self, row: SealRow) -> dict[str, object] | None:
         """The JSON of the receipt proof of a version's seal transaction, None where the chain gives none."""
         found = self._proof(row.tx_hash, row.block_hash)
         return None if found is None else found.model_dump(mode="json")

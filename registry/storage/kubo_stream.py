@@ -29,9 +29,10 @@ class FileStream:
     def leaf(self, part: Part) -> bytes:
         """The verified bytes of a leaf whose size its parent states."""
         size = part.size or 0
-        follows, self._next = part.start == self._next, part.start + size
-        # The first one comes alone: of a short range it is all that is wanted.
-        piece = self._piece(part.start, size) if follows and size <= MAX_BLOCK else b""
+        # Of a short range the first leaf is all that is wanted, and comes as a block.
+        is_begun = part.start == self._next or (self._next < 0 and self._is_long(part.start))
+        self._next = part.start + size
+        piece = self._piece(part.start, size) if is_begun and size <= MAX_BLOCK else b""
         if len(piece) == size and sha256(piece).digest() == part.cid.digest:
             return piece
         self.close()
@@ -43,6 +44,9 @@ class FileStream:
         self._held.clear()
         if answer is not None:
             answer.close()
+
+    def _is_long(self, start: int) -> bool:
+        return self._end is None or self._end - start > MAX_BLOCK
 
     def _piece(self, start: int, size: int) -> bytes:
         if self._answer is None:

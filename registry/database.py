@@ -13,8 +13,20 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
-from sqlalchemy import Connection, Dialect, Engine, Select, Text, create_engine, event, text
+from sqlalchemy import (
+    URL,
+    Connection,
+    Dialect,
+    Engine,
+    Select,
+    Text,
+    create_engine,
+    event,
+    make_url,
+    text,
+)
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 from sqlalchemy.types import TypeDecorator
 
@@ -93,6 +105,24 @@ def open_database(url: str, *, schema: str | None = None) -> Engine:
     return _open_sqlite(url) if url.startswith("sqlite") else _open_postgresql(url, schema)
 
 
+def open_to_read(url: str, *, schema: str | None = None) -> Engine:
+    """An engine for whoever must change nothing: no file or schema is made, and every write fails."""
+    if not url.startswith("sqlite"):
+        read_only = "-c default_transaction_read_only=on"
+        return _postgresql(url, f"{read_only} -c search_path={schema}" if schema else read_only)
+    path = Path(make_url(url).database or "")
+    # Not mode=ro: after kill -9 the write-ahead log must be read into the shared memory first.
+    found = URL.create("sqlite", database=f"file:{quote(str(path))}", query={"mode": "rw", "uri": "true"})
+    engine = create_engine(found, connect_args={"check_same_thread": False, "timeout": 60})
+
+    @event.listens_for(engine, "connect")
+    def _read_only(connection: sqlite3.Connection, _record: Any) -> None:
+        connection.isolation_level = None
+        connection.execute("PRAGMA query_only=ON")
+
+    return engine
+
+
 def _open_sqlite(url: str) -> Engine:
     engine = create_engine(
         url, pool_size=32, max_overflow=32, connect_args={"check_same_thread": False, "timeout": 60}
@@ -111,25 +141,25 @@ def _open_sqlite(url: str) -> Engine:
 def _open_postgresql(url: str, schema: str | None) -> Engine:
     if schema is not None and not _SCHEMA.fullmatch(schema):
         raise Malformed(f"{schema!r} is no name of a schema", hint="use a-z, 0-9 and _")
-    try:
-        engine = create_engine(
-            url,
-            pool_size=16,
-            max_overflow=16,
-            pool_pre_ping=True,
-            connect_args={"options": f"-c search_path={schema}"} if schema else {},
-        )
-    except (ArgumentError, NoSuchModuleError, ImportError) as e:
-        raise Malformed(
-            f"the connection string cannot be used: {e}",
-            hint="postgresql+psycopg://USER:PASSWORD@HOST/DATABASE; `pip install twinledger[postgresql]`",
-        ) from e
+    engine = _postgresql(url, f"-c search_path={schema}" if schema else "")
     if schema:
         with _mapped(engine), engine.begin() as connection:
             # Two gateways that start at once must not both make it.
             connection.execute(text("SELECT pg_advisory_xact_lock(hashtext('twinledger schema'))"))
             connection.execute(text(f"CREATE SCHEMA IF NOT EXISTS {schema}"))
     return engine
+
+
+def _postgresql(url: str, options: str) -> Engine:
+    try:
+        return create_engine(
+            url, pool_size=16, max_overflow=16, pool_pre_ping=True, connect_args={"options": options}
+        )
+    except (ArgumentError, NoSuchModuleError, ImportError) as e:
+        raise Malformed(
+            f"the connection string cannot be used: {e}",
+            hint="postgresql+psycopg://USER:PASSWORD@HOST/DATABASE; `pip install twinledger[postgresql]`",
+        ) from e
 
 
 @contextmanager

@@ -22,17 +22,35 @@ def prepare(engine: Engine) -> None:
     with writing(engine) as connection:
         found = _found(connection)
         if found is not None and found > PROJECTION:
-            where = engine.url.render_as_string(hide_password=True)
-            raise Conflict(
-                f"the projection in {where} has shape {found}, and {PROJECTION} is the newest known here",
-                hint="upgrade this gateway too, or give it an index of its own: postgresql.index_schema",
-            )
+            raise _newer(engine, found)
         if found != PROJECTION:
             metadata.drop_all(connection)
             release.drop(connection, checkfirst=True)
             metadata.create_all(connection)
             release.create(connection)
             connection.execute(release.insert(), {"projection": PROJECTION})
+
+
+def due(engine: Engine) -> str | None:
+    """What `prepare` would do, in words; None when nothing. Changes nothing; Conflict as `prepare`."""
+    with reading(engine) as connection:
+        found = _found(connection)
+        has_tables = bool(inspect(connection).get_table_names())
+    if found is not None and found > PROJECTION:
+        raise _newer(engine, found)
+    if found == PROJECTION:
+        return None
+    if not has_tables:
+        return "is empty, and is built at the next start"
+    return f"has shape {found or 'of release 0.1.0'}: the next start builds it anew in shape {PROJECTION}"
+
+
+def _newer(engine: Engine, found: int) -> Conflict:
+    where = engine.url.render_as_string(hide_password=True)
+    return Conflict(
+        f"the projection in {where} has shape {found}, and {PROJECTION} is the newest known here",
+        hint="upgrade this gateway too, or give it an index of its own: postgresql.index_schema",
+    )
 
 
 def _found(connection: Connection) -> int | None:

@@ -22,6 +22,27 @@ class PoolState(StrEnum):
     CANCELLED = "cancelled"
 
 
+CANCELLED = "its submitter cancelled it"
+_EXPIRY = "its deadline passed before chain time "
+
+
+def rejection(submitter: str) -> str:
+    """Why a submission is rejected."""
+    return f"{submitter} is no longer its submitter"
+
+
+def expiry(now: int) -> str:
+    """Why a submission is expired."""
+    return f"{_EXPIRY}{now}"
+
+
+def chain_time_of(reason: str | None) -> int:
+    """The chain time of an `expiry`; ValueError when this is none."""
+    if reason is None or not reason.startswith(_EXPIRY):
+        raise ValueError(f"{reason!r} is not why a submission expires")
+    return int(reason.removeprefix(_EXPIRY))
+
+
 @dataclass(frozen=True, slots=True)
 class Entry:
     """One submission in the pool."""

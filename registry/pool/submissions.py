@@ -26,7 +26,7 @@ from sqlalchemy import (
 from registry.core.ids import Address, VersionId, hex32, parse_hex32
 from registry.database import claiming, reading, writing
 from registry.pool.migrations import prepare
-from registry.pool.rows import Entry, Filed, PoolState, columns_of, entry_of, filed_of
+from registry.pool.rows import Entry, Filed, PoolState, columns_of, entry_of, expiry, filed_of
 from registry.pool.schema import submissions
 
 # So many rows at most are held at once.
@@ -186,7 +186,7 @@ class Pool:
             connection.execute(
                 update(submissions)
                 .where(submissions.c.sequence.in_(taken))
-                .values(state=PoolState.EXPIRED, reason=f"its deadline passed before chain time {now}")
+                .values(state=PoolState.EXPIRED, reason=expiry(now))
             )
         return len(taken)
 

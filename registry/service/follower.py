@@ -17,6 +17,7 @@ from registry.core.manifest_index import searchable
 from registry.errors import ChainReorganised, InvalidManifest, NotFound, RegistryError, TooLarge
 from registry.index import BlockMark, Index, Line, Projection, Readable
 from registry.pool import Pool, PoolState
+from registry.pool.rows import CANCELLED
 
 _log = logging.getLogger("registry.follower")
 _RUN = 500
@@ -175,7 +176,7 @@ class Follower:
         entry = self._pool.get(version_id)
         # A submission signed after the cancellation is a new will, and stands.
         if entry is not None and entry.submission.issued_at <= time:
-            self._pool.mark([version_id], PoolState.CANCELLED, "its submitter cancelled it")
+            self._pool.mark([version_id], PoolState.CANCELLED, CANCELLED)
 
     def read_manifests(self) -> None:
         """Make searchable what the store now holds; also called when content came in late."""

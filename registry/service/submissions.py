@@ -14,6 +14,7 @@ from registry.core.version import Domain, Submission, submission_digest
 from registry.errors import NotFound, RegistryError
 from registry.index import Index
 from registry.pool import Entry, Pool, PoolState
+from registry.pool.rows import rejection
 from registry.service.facts import BatchFacts, Facts
 from registry.service.receipts import Receipts
 from registry.wire import (
@@ -115,9 +116,7 @@ class Submissions:
             or Role.SUBMITTER not in member.roles
             or member.namespace_id != version.namespace_id
         ):
-            self._pool.mark(
-                [version_id], PoolState.REJECTED, f"{version.submitter} is no longer its submitter"
-            )
+            self._pool.mark([version_id], PoolState.REJECTED, rejection(version.submitter))
 
     def expire(self) -> int:
         """End what the chain's clock has overtaken; answers how many."""

@@ -45,7 +45,7 @@ class EmbeddedStore:
         self._folder, self._clock = folder, clock
         with disk(folder):
             folder.mkdir(parents=True, exist_ok=True)
-        self._lock = _lock(folder)
+        self._lock = hold_folder(folder)
         try:
             self._reserve = Reserve(folder)
             with self._reserve.lend():
@@ -253,7 +253,8 @@ def _open_index(path: Path) -> BlockIndex:
         return BlockIndex(path)
 
 
-def _lock(folder: Path) -> FileLock:
+def hold_folder(folder: Path) -> FileLock:
+    """Keep every other process out; Conflict names the one that is in."""
     lock = FileLock(folder / "lock", timeout=0, thread_local=False)
     owner = folder / "owner"
     with disk(folder):

@@ -5,40 +5,41 @@ holds the chain, the projection stands in for it; where it holds the store, its 
 """
 
 import tempfile
-from collections.abc import Callable, Generator, Iterable, Iterator
+from bisect import bisect_left
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator
 from contextlib import ExitStack
+from dataclasses import replace
+from functools import partial
 from itertools import islice
 from pathlib import Path
-
-from sqlalchemy import Engine, Table, select
 
 from registry.audit.chainlog import ChainEvent
 from registry.audit.completeness import Trust
 from registry.audit.fsck import Difference, check_chain_log, check_log
-from registry.audit.held import check_manifest_rows, check_pool_rows, names_in
+from registry.audit.held import check_manifest_rows, names_in
 from registry.audit.logdb import LogDatabase
+from registry.audit.pooled import Promised, check_pool_rows
 from registry.audit.trust import parse_trust
 from registry.chain.base import ChainLink
 from registry.chain.deployment import Deployment
 from registry.chain.filecheck import CHAIN_FILE, check_file
 from registry.chain.gateway import Contracts
-from registry.config import EmbeddedChain, Home, Settings, Sqlite
-from registry.core.cid import Cid, manifest_cid, weights_cid
-from registry.core.ids import Address, Status, VersionId, hex32
+from registry.config import EmbeddedChain, EmbeddedStore, Home, Settings, Sqlite
+from registry.core.ids import Address, Status, VersionId, hex32, sha256
 from registry.core.log import Recorded
-from registry.core.manifest import Manifest
 from registry.core.note import COSIGNATURE, NoteSigner, VerifierKey
 from registry.core.version import Domain
-from registry.database import open_database, reading, sqlite_url
-from registry.errors import Conflict, NotFound, RegistryError
-from registry.index import Index, Projection, VersionRow
-from registry.index.schema import CHAIN_TABLES
+from registry.errors import Conflict, RegistryError
+from registry.index import Index, Projection
+from registry.index.release import due as projection_due
 from registry.keystore import keystore_info
-from registry.pool import Pool, PoolState
-from registry.service.follower import Follower
-from registry.storage.base import ContentStore
-from registry.storage.embedded import EmbeddedStore
-from registry.wiring.backends import Databases, open_databases, open_store
+from registry.pool import Entry, Pool, PoolState
+from registry.pool.migrations import due as pool_due
+from registry.pool.rows import chain_time_of
+from registry.storage.shelf import Shelf
+from registry.wiring.backends import Databases, databases_to_read, open_store
+from registry.wiring.comparing import compare, rebuild, scratch
+from registry.wiring.keeping import denied, unkept, unreadable
 from registry.wiring.logs import chain_event, log_origins, log_secret
 
 Differences = Generator[str, None, str]
@@ -71,77 +72,94 @@ class Agreement:
             and (file := self._home.chain / CHAIN_FILE).exists()
         ):
             yield "chain database", lambda: _chain_file(file)
-        if isinstance(self._settings.database, Sqlite) and not self._home.pool.exists():
+        is_file = isinstance(self._settings.database, Sqlite)
+        if is_file and not self._home.pool.exists():
             return
-        databases = open_databases(self._settings, self._home)
+        databases = databases_to_read(self._settings, self._home)
         stack.callback(databases.close)
-        yield "projection", lambda: self._projection(databases)
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="twinledger-doctor-")))
+        missing = "is empty, and is built at the next start"
+        due = missing if is_file and not self._home.index.exists() else projection_due(databases.index)
+        if due is not None:
+            # What cannot be read is as good as empty to whoever asks for versions and names.
+            databases = replace(databases, index=scratch(folder / "empty.db", stack))
+            Projection(databases.index)
+        yield "projection", lambda: self._projection(databases, due, folder, stack)
         yield "pool", lambda: self._pool(databases)
         yield "store", lambda: self._store(databases, stack)
         yield "logs", self._logs
 
-    def _projection(self, databases: Databases) -> Differences:
+    def _projection(
+        self, databases: Databases, due: str | None, folder: Path, stack: ExitStack
+    ) -> Differences:
+        if due is not None:
+            if "is empty" not in due:
+                yield due
+            return due
         cursor = Projection(databases.index).cursor()
         if cursor is None:
             return "is empty, and is built at the next start"
         if self._contracts is None:
             return f"stands at block {cursor.number}; stop the service to compare it with the chain"
-        with tempfile.TemporaryDirectory(prefix="twinledger-doctor-") as folder:
-            engine = open_database(sqlite_url(Path(folder) / "index.db"))
-            try:
-                self._rebuild(engine, Path(folder))
-                for table in CHAIN_TABLES:
-                    yield from _compare(table, databases.index, engine, cursor.number)
-                yield from _told(check_manifest_rows(databases.index))
-            finally:
-                engine.dispose()
+        rebuilt = scratch(folder / "index.db", stack)
+        rebuild(self._contracts, rebuilt, scratch(folder / "pool.db", stack))
+        yield from compare(databases.index, rebuilt, self._contracts.link, cursor.number)
+        yield from _told(check_manifest_rows(databases.index))
         return f"is what block {cursor.number} and all before it say"
-
-    def _rebuild(self, engine: Engine, folder: Path) -> None:
-        if self._contracts is None:
-            return
-        scratch = open_database(sqlite_url(folder / "pool.db"))
-        try:
-            follower = Follower(
-                self._contracts,
-                Projection(engine),
-                Index(engine),
-                Pool(scratch),
-                read_manifest=_no_content,
-                reexamine=lambda _version_id: None,
-            )
-            while follower.step():
-                pass
-        finally:
-            scratch.dispose()
 
     def _pool(self, databases: Databases) -> Differences:
         """Nothing that was acknowledged may be lost, and nothing sealed is waiting to be sealed again."""
+        if upgrade := pool_due(databases.primary):
+            yield upgrade
+            return ""
         pool, index = Pool(databases.primary), Index(databases.index)
         domain = Domain(self._deployment.chain_id, self._deployment.address("TwinRegistry"))
-        unreadable = list(
-            _told(check_pool_rows(databases.primary, domain, self._log_key(), names_in(databases.index)))
-        )
-        yield from unreadable
-        if unreadable:
-            return ""
+        names = names_in(databases.index)
+        damaged = list(_told(check_pool_rows(databases.primary, domain, self._promised(), names)))
+        yield from damaged
         counts = dict.fromkeys(PoolState, 0)
+        try:
+            yield from self._states(pool, index, counts)
+        except (RegistryError, ValueError):
+            if not damaged:  # else it was said which row cannot be read
+                raise
+        ids = index.version_ids()
+        if len(set(ids)) != len(ids):
+            yield f"{len(ids) - len(set(ids))} versions are sealed twice"
+        return ", ".join(f"{count} {state}" for state, count in counts.items() if count) or "is empty"
+
+    def _states(self, pool: Pool, index: Index, counts: dict[PoolState, int]) -> Iterator[str]:
         after = 0
         while entries := pool.listed(None, limit=_PAGE, after=after):
             after = entries[-1].sequence
             sealed = self._sealed([entry.version_id for entry in entries], index)
             for entry in entries:
                 counts[entry.state] += 1
-                name = f"{hex32(entry.version_id)} ({entry.model})"
-                if entry.state is PoolState.SEALED and entry.version_id not in sealed:
-                    yield f"{name} counts as sealed, and the chain does not hold it"
-                # A crash between two databases leaves a sealed one pending; the next start settles it.
-                if entry.version_id in sealed and entry.state not in (PoolState.SEALED, PoolState.PENDING):
-                    yield f"{name} is sealed on chain and {entry.state} in the pool"
-        ids = index.version_ids()
-        if len(set(ids)) != len(ids):
-            yield f"{len(ids) - len(set(ids))} versions are sealed twice"
-        return ", ".join(f"{count} {state}" for state, count in counts.items() if count) or "is empty"
+                if wrong := self._wrong_state(entry, entry.version_id in sealed):
+                    yield f"{hex32(entry.version_id)} ({entry.model}) {wrong}"
+
+    def _wrong_state(self, entry: Entry, is_sealed: bool) -> str | None:
+        """How the chain contradicts the state of an entry, if it does."""
+        state = entry.state
+        if state is PoolState.SEALED:
+            return None if is_sealed else "counts as sealed, and the chain does not hold it"
+        if state is PoolState.PENDING and self._is_held is not None:
+            return None  # the service may be about to mark it
+        if is_sealed:
+            # A crash between two databases leaves a sealed one pending.
+            settles = ": the next start settles it" if state is PoolState.PENDING else ""
+            return f"is sealed on chain and {state} in the pool{settles}"
+        if self._contracts is None:
+            return None
+        if state is PoolState.EXPIRED and not _is_time_of_block(
+            self._contracts.link, chain_time_of(entry.reason)
+        ):
+            return f"is expired, {entry.reason}, and no block has this time"
+        if state is PoolState.CANCELLED:
+            record = self._contracts.record(entry.version_id)
+            if record is None or record.status != Status.CANCELLED:
+                return "counts as cancelled, and the chain does not say so"
+        return None
 
     def _sealed(self, version_ids: list[VersionId], index: Index) -> set[VersionId]:
         if self._contracts is None:
@@ -154,41 +172,35 @@ class Agreement:
     def _store(self, databases: Databases, stack: ExitStack) -> Differences:
         index = Index(databases.index)
         ids = index.version_ids()
+        if not isinstance(self._settings.store, EmbeddedStore):
+            daemon = open_store(self._settings, self._home.store, owner=str(self._gateway()))
+            stack.callback(daemon.close)
+            yield from unkept(index, ids, daemon.pins(), daemon.has)
+            yield from unreadable(daemon, index, ids)
+            return f"holds and pins all {len(ids)} versions; every block of them is of its hash"
         try:
-            store = open_store(self._settings, self._home.store, owner=str(self._gateway()))
+            shelf = Shelf(self._home.store)
         except Conflict:
-            yield from self._asked(index, ids)
+            yield from denied(index, ids, self._is_held)
             return f"holds all {len(ids)} versions, by the service's word; stop it to verify every byte"
-        stack.callback(store.close)
-        pinned = {pin.owner for pin in store.pins()}
-        for row in _rows(index, ids):
-            name = f"{row.model} v{row.number} ({hex32(row.version_id)})"
-            if f"version:{hex32(row.version_id)}" not in pinned:
-                yield f"{name} is not pinned"
-            for cid in _cids(row):
-                try:
-                    is_whole = store.has(cid)
-                except RegistryError as e:  # a directory or root block that is damaged itself
-                    yield f"{name}: {e.message}"
-                    continue
-                if not is_whole:
-                    yield f"{name}: {cid} is not whole"
-        blocks = yield from _bytes(store, index, ids)
-        return f"holds and pins all {len(ids)} versions; {blocks}"
+        stack.callback(shelf.close)
+        yield from unkept(index, ids, shelf.pins, shelf.has)
+        yield from shelf.damage()
+        return f"holds and pins all {len(ids)} versions; every block of every pack is of its hash"
 
-    def _asked(self, index: Index, ids: list[VersionId]) -> Generator[str, None, None]:
-        for row in _rows(index, ids):
-            for cid in _cids(row):
-                if self._is_held is not None and not self._is_held(str(cid)):
-                    yield f"{row.model} v{row.number}: the service does not hold {cid}"
-
-    def _log_key(self) -> VerifierKey | None:
-        """The key of this gateway's own log, None before its first start."""
+    def _promised(self) -> Promised | None:
+        """What the pool's promises are held against; None before the first start."""
         file = self._settings.gateway.log_key_file or self._home.keys / "log.ed25519"
         if not file.exists():
             return None
-        origins = log_origins(self._settings, self._deployment, self._gateway())
-        return NoteSigner(origins[1], log_secret(file)).key
+        origin = log_origins(self._settings, self._deployment, self._gateway())[1]
+        trust = self._home.trust
+        named = parse_trust(trust.read_bytes()).logs if trust.exists() else ()
+        return Promised(
+            NoteSigner(origin, log_secret(file)).key,
+            dict(named),
+            partial(_found, self._home.log / "gateway.db", origin),
+        )
 
     def _logs(self) -> Differences:
         path = self._home.keys / "log.ed25519"
@@ -245,43 +257,27 @@ def _chain_file(path: Path) -> Differences:
     return "every value is of its hash, and every number and transaction leads to its block"
 
 
-def _compare(table: Table, held: Engine, rebuilt: Engine, limit: int) -> Generator[str, None, None]:
-    columns = list(table.c)
-    query = select(table).where(table.c.block <= limit).order_by(*columns)
-    with reading(held) as one, reading(rebuilt) as other:
-        have = [tuple(row) for row in one.execute(query)]
-        want = [tuple(row) for row in other.execute(query)]
-    missing, extra = len(set(want) - set(have)), len(set(have) - set(want))
-    if missing or extra or len(have) != len(want):
-        yield (
-            f"{table.name}: {missing} rows of the chain are missing, {extra} are not the chain's;"
-            " delete the projection, it is rebuilt at the next start"
-        )
+def _is_time_of_block(link: ChainLink, wanted: int) -> bool:
+    """Whether a block has this time; the times of blocks only grow."""
+    numbers = range(link.head().number + 1)
+    at = bisect_left(numbers, wanted, key=lambda number: link.block(number).time)
+    return at < len(numbers) and link.block(at).time == wanted
 
 
-def _rows(index: Index, ids: list[VersionId]) -> Iterator[VersionRow]:
-    for start in range(0, len(ids), _PAGE):
-        yield from index.versions(ids[start : start + _PAGE]).values()
-
-
-def _cids(row: VersionRow) -> Iterable[Cid]:
-    return manifest_cid(row.version.manifest), weights_cid(row.version.weights_root)
-
-
-def _bytes(store: ContentStore, index: Index, ids: list[VersionId]) -> Generator[str, None, str]:
-    """Read everything once; the packs of an embedded store as they lie, a daemon's content by version."""
-    if isinstance(store, EmbeddedStore):
-        for damage in store.damage():
-            yield damage.message
-        return "every block of every pack is of its hash"
-    for row in _rows(index, ids):
-        for cid in _cids(row):
-            try:
-                for _piece in store.export(cid):
-                    pass
-            except RegistryError as e:
-                yield f"{row.model} v{row.number}: {e.message}"
-    return "every block of them is of its hash"
+def _found(path: Path, origin: str, wanted: Collection[bytes]) -> dict[bytes, Recorded]:
+    """The entries of a log with these digests."""
+    if not path.exists():
+        return {}
+    database = LogDatabase(path, origin)
+    try:
+        found = {}
+        for first in range(0, database.durable_size(), _RUN):
+            for number, raw in database.bodies(first, first + _RUN):
+                if (digest := sha256(raw)) in wanted:
+                    found[digest] = Recorded(number, raw)
+        return found
+    finally:
+        database.close()
 
 
 def _entries(path: Path, origin: str) -> list[Recorded]:
@@ -290,7 +286,3 @@ def _entries(path: Path, origin: str) -> list[Recorded]:
         return [Recorded(number, raw) for number, raw in database.bodies(0, 1 << 60)]
     finally:
         database.close()
-
-
-def _no_content(_digest: bytes) -> Manifest:
-    raise NotFound("the rebuilt projection reads no manifests")

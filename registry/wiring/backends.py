@@ -19,7 +19,7 @@ from registry.config import (
 )
 from registry.core.canonical import strict_json
 from registry.core.ids import Address, to_address
-from registry.database import open_database, sqlite_url
+from registry.database import open_database, open_to_read, sqlite_url
 from registry.errors import Malformed, NotFound
 from registry.keystore import write_private
 from registry.storage.base import ContentStore
@@ -102,16 +102,23 @@ def open_store(settings: Settings, folder: Path, *, owner: str) -> ContentStore:
 
 
 def open_databases(settings: Settings, home: Home) -> Databases:
-    """Index and primary database."""
+    """Index and primary database, made where they are missing."""
+    return Databases(*(open_database(url, schema=schema) for url, schema in _places(settings, home)))
+
+
+def databases_to_read(settings: Settings, home: Home) -> Databases:
+    """The same for whoever must change nothing; what is missing stays missing."""
+    return Databases(*(open_to_read(url, schema=schema) for url, schema in _places(settings, home)))
+
+
+def _places(settings: Settings, home: Home) -> tuple[tuple[str, str | None], tuple[str, str | None]]:
     chosen = settings.database
     if not isinstance(chosen, Postgresql):
-        return Databases(open_database(sqlite_url(home.index)), open_database(sqlite_url(home.pool)))
+        return (sqlite_url(home.index), None), (sqlite_url(home.pool), None)
     if chosen.dsn_file is None:
         raise Malformed("database is postgresql and postgresql.dsn_file is not set")
     dsn = read_secret(chosen.dsn_file)
-    return Databases(
-        open_database(dsn, schema=chosen.index_schema), open_database(dsn, schema=chosen.pool_schema)
-    )
+    return (dsn, chosen.index_schema), (dsn, chosen.pool_schema)
 
 
 def funded(home: Home) -> list[Address]:

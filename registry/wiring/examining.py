@@ -19,7 +19,8 @@ from urllib.parse import urlsplit
 
 from registry.chain.base import ChainLink
 from registry.chain.deployment import Deployment, parse_deployment, verify_deployment
-from registry.config import Home, Settings
+from registry.chain.filecheck import CHAIN_FILE
+from registry.config import EmbeddedChain, Home, Settings
 from registry.errors import Conflict, NotFound, RegistryError
 from registry.wiring.agreement import Agreement, Check
 from registry.wiring.backends import deployment_file, find_deployment, open_chain
@@ -145,7 +146,12 @@ def _service(service: Service | None) -> Iterator[Finding]:
 
 
 def _open(home: Home, settings: Settings, deployment: Deployment, stack: ExitStack) -> ChainLink | None:
-    """The chain, or None where the running service holds it for itself."""
+    """The chain, or None where the running service holds it for itself.
+
+    A chain that is gone is not made anew: whoever looks changes nothing.
+    """
+    if isinstance(settings.chain, EmbeddedChain) and not (file := home.chain / CHAIN_FILE).exists():
+        raise NotFound(f"the chain's file {file} is missing", hint="restore the backup")
     try:
         link = open_chain(settings, home, deployment)
     except Conflict:

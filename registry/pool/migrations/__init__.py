@@ -46,11 +46,29 @@ def prepare(engine: Engine) -> None:
         elif found is None or found < HEAD:
             _upgrade(connection)
         elif found > HEAD:
-            where = engine.url.render_as_string(hide_password=True)
-            raise Conflict(
-                f"the pool in {where} has schema {found}, and this release knows {HEAD} as the newest",
-                hint="install the release that wrote it, or restore the backup taken before the upgrade",
-            )
+            raise _newer(engine, found)
+
+
+def due(engine: Engine) -> str | None:
+    """What `prepare` would do, in words; None when nothing. Changes nothing; Conflict as `prepare`."""
+    with reading(engine) as connection:
+        found = _revision(connection)
+        has_tables = bool(inspect(connection).get_table_names())
+    if found is None and not has_tables:
+        return "has no tables yet: the next start makes them"
+    if found is not None and found > HEAD:
+        raise _newer(engine, found)
+    if found == HEAD:
+        return None
+    return f"has schema {found or 'of 0.1.0'}: the next start upgrades it to {HEAD}; make a backup before"
+
+
+def _newer(engine: Engine, found: str) -> Conflict:
+    where = engine.url.render_as_string(hide_password=True)
+    return Conflict(
+        f"the pool in {where} has schema {found}, and this release knows {HEAD} as the newest",
+        hint="install the release that wrote it, or restore the backup taken before the upgrade",
+    )
 
 
 def _revision(connection: Connection) -> str | None:

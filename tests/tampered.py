@@ -192,7 +192,7 @@ def row_of(
     def damage(scene: Scene, dice: random.Random) -> Undo:
         with closing(sqlite3.connect(path(scene.home))) as db:
             names = [one[1] for one in db.execute(f"PRAGMA table_info({table})")]
-            rows = db.execute(f"SELECT * FROM {table} WHERE {where} ORDER BY 1, 2").fetchall()
+            rows = db.execute(f"SELECT * FROM {table} WHERE {where} ORDER BY 1").fetchall()
             row = dict(zip(names, dice.choice(rows), strict=True))
             chosen = [name for name in columns or names if row[name] not in (None, "", b"")]
             bent = row

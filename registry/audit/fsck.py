@@ -19,7 +19,7 @@ from registry.core.log import Recorded, decode_entry, keys_of
 from registry.core.merkle import Completed, Frontier, leaf_hash
 from registry.core.note import Note, cosigners
 from registry.core.smt import MapLeaf, SortedLeaves, SparseMap, key_hash
-from registry.core.tiles import HEIGHT, WIDTH
+from registry.core.tiles import HEIGHT
 from registry.errors import RegistryError
 
 _CHUNK = 1000
@@ -75,15 +75,18 @@ def check_log(path: Path, trust: Trust) -> Iterator[Difference]:
 
 def _check_file(database: LogDatabase, trust: Trust) -> Iterator[Difference]:
     origin = trust.origin
-    notes = database.checkpoints(-1, 1 << 30)
     checkpoints, damaged = [], []
-    for note in notes:
+    for size, kept, note in database.checkpoint_rows():
         try:
             checkpoints.append(verify_checkpoint(note, origin=origin, logs=trust.logs).checkpoint)
         except RegistryError as e:
             damaged.append(Difference("checkpoint", origin, e.message))
         else:
-            yield from _check_lines(Note.parse(note), f"{origin} at {checkpoints[-1].size}", trust)
+            where, parsed = f"{origin} at {checkpoints[-1].size}", Note.parse(note)
+            yield from _check_lines(parsed, where, trust)
+            # One that a witness signed is kept for ever, any other goes when there are enough newer ones.
+            if (size, kept) != (checkpoints[-1].size, int(len(parsed.signatures) > 1)):
+                yield Difference("checkpoint", where, f"it is filed under {size}, kept {kept}")
     yield from damaged
     covered = max((at.size for at in checkpoints), default=0)
     derived = _Derived()
@@ -155,6 +158,14 @@ def _check_checkpoint(at: Checkpoint, derived: _Derived, covered: int) -> Iterat
 
 def _check_index(database: LogDatabase, origin: str, derived: _Derived) -> Iterator[Difference]:
     """What is stored only for speed: inner hashes, the keys' trees, and their entries' numbers."""
+    whole = database.tree("")
+    edge = derived.edge
+    if whole is None or (whole.edge.size, whole.root, whole.edge.hashes) != (
+        edge.size,
+        edge.root(),
+        edge.hashes,
+    ):
+        yield Difference("log", origin, "the head that is kept is not that of the entries")
     for key in sorted(derived.keys.keys() | set(database.key_names())):
         edge, numbers = derived.keys.get(key, (Frontier(), []))
         try:
@@ -174,15 +185,14 @@ def _check_index(database: LogDatabase, origin: str, derived: _Derived) -> Itera
 
 
 def _check_nodes(database: LogDatabase, origin: str, derived: _Derived) -> Iterator[Difference]:
+    stored = {(tree, level, n): held for tree, level, n, held in database.node_rows()}
     for key, node in derived.nodes:
         tree = database.tree(key)
-        if tree is None:
-            continue  # already named as a difference of the map
-        tile, place = divmod(node.index, WIDTH)
-        stored = database.tile_hashes(tree.id, node.level // HEIGHT, tile)
-        if place >= len(stored) or stored[place] != node.hash:
+        if tree is not None and stored.pop((tree.id, node.level, node.index), None) != node.hash:
             where = f"{origin} {key}".rstrip() + f" level {node.level} hash {node.index}"
             yield Difference("tile", where, "a stored tile hash is not that of the entries")
+    for number, level, n in stored:
+        yield Difference("tile", f"{origin} tree {number} level {level} hash {n}", "no entries lead to it")
 
 
 def check_chain_log(records: Iterable[Recorded], events: Iterable[ChainEvent]) -> Iterator[Difference]:

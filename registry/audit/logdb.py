@@ -171,6 +171,10 @@ class LogDatabase(LogFile):
         rows = ((tree, node.level, node.index, node.hash) for tree, node in done)
         self.writer.executemany("INSERT INTO nodes VALUES (?, ?, ?, ?)", rows)
 
+    def node_rows(self) -> list[tuple[int, int, int, bytes]]:
+        """Every kept hash with its tree, height and place."""
+        return self._rows(self.reader, "SELECT tree, level, n, CAST(hash AS BLOB) FROM nodes")
+
     def insert_postings(self, rows: Iterable[tuple[int, int, int]]) -> None:
         """Add (tree, position, entry number) rows, inside a transaction."""
         self.writer.executemany("INSERT INTO postings VALUES (?, ?, ?)", rows)
@@ -246,6 +250,10 @@ class LogDatabase(LogFile):
         """The checkpoint of exactly this size, None when there was none or it was not kept."""
         found = self._rows(self.reader, "SELECT CAST(note AS BLOB) FROM checkpoints WHERE size = ?", (size,))
         return bytes(found[0][0]) if found else None
+
+    def checkpoint_rows(self) -> list[tuple[object, object, bytes]]:
+        """Every checkpoint with the size it is filed under, and whether it is kept for ever."""
+        return self._rows(self.reader, "SELECT size, kept, CAST(note AS BLOB) FROM checkpoints ORDER BY size")
 
     def checkpoints(self, after: int, limit: int) -> list[bytes]:
         """Checkpoints with a larger size, in order."""

@@ -32,14 +32,14 @@ def prepare(engine: Engine) -> None:
 
 
 def due(engine: Engine) -> str | None:
-    """What `prepare` would do, in words; None when nothing. Changes nothing; Conflict as `prepare`."""
+    """What `prepare` would do, in words; None when nothing. Changes nothing."""
     with reading(engine) as connection:
         found = _found(connection)
         has_tables = bool(inspect(connection).get_table_names())
-    if found is not None and found > PROJECTION:
-        raise _newer(engine, found)
     if found == PROJECTION:
         return None
+    if found is not None and found > PROJECTION:
+        return _newer(engine, found).message
     if not has_tables:
         return "is empty, and is built at the next start"
     return f"has shape {found or 'of release 0.1.0'}: the next start builds it anew in shape {PROJECTION}"

@@ -3,8 +3,10 @@
 import http.client
 import json
 import shutil
+import sqlite3
 import tarfile
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -80,18 +82,47 @@ def test_the_doctor_names_a_byte_that_rotted_in_a_pack(home: Path) -> None:
 
 
 def test_the_doctor_names_a_projection_and_a_pool_that_left_the_chain(home: Path) -> None:
-    import sqlite3
-
-    with sqlite3.connect(home / "index.db") as index:
+    with closing(sqlite3.connect(home / "index.db")) as index:
         index.execute("UPDATE versions SET size = size + 1")
-    with sqlite3.connect(home / "pool.db") as pool:
+        index.commit()
+    with closing(sqlite3.connect(home / "pool.db")) as pool:
         pool.execute("UPDATE submissions SET state = 'rejected'")
-    index.close()
-    pool.close()
+        pool.commit()
     done = twinledger("doctor", "--json", home=home)
     assert done.code == 5
     assert "versions: 1 rows of the chain are missing" in findings(done)["projection"]
-    assert "is sealed on chain and rejected in the pool" in findings(done)["pool"]
+    assert "is sealed on chain and rejected in the pool" in done.out
+
+
+def content(home: Path) -> dict[str, bytes]:
+    """Every file but those that only say who is using the folder."""
+    places = (path for path in home.rglob("*") if path.is_file())
+    in_use = {"lock", "holder.pid", "owner", "chain.db.lock", "gateway.db.lock"}
+    return {str(path.relative_to(home)): path.read_bytes() for path in places if path.name not in in_use}
+
+
+def test_the_doctor_changes_nothing(home: Path) -> None:
+    before = content(home)
+    assert twinledger("doctor", home=home).code == 0
+    assert content(home) == before
+    (home / "index.db").unlink()
+    assert twinledger("doctor", home=home).code == 0
+    assert not (home / "index.db").exists()
+
+
+def test_the_doctor_says_what_an_upgrade_will_do_and_leaves_it_to_the_start(home: Path) -> None:
+    (home / "pool.db").unlink()
+    with closing(sqlite3.connect(home / "pool.db")) as pool:
+        pool.executescript((GOLDEN.parent / "pool-0.1.0.sqlite.sql").read_text())
+    with closing(sqlite3.connect(home / "index.db")) as index:
+        index.execute("UPDATE release SET projection = 1")
+        index.commit()
+    before = content(home)
+    done = twinledger("doctor", "--json", home=home)
+    assert done.code == 5
+    assert "has schema of 0.1.0: the next start upgrades it to" in findings(done)["pool"]
+    assert "has shape 1: the next start builds it anew" in findings(done)["projection"]
+    assert content(home) == before
 
 
 def test_the_doctor_names_a_key_that_others_can_read(home: Path) -> None:

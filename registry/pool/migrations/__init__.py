@@ -50,16 +50,16 @@ def prepare(engine: Engine) -> None:
 
 
 def due(engine: Engine) -> str | None:
-    """What `prepare` would do, in words; None when nothing. Changes nothing; Conflict as `prepare`."""
+    """What `prepare` would do, in words; None when nothing. Changes nothing."""
     with reading(engine) as connection:
         found = _revision(connection)
         has_tables = bool(inspect(connection).get_table_names())
     if found is None and not has_tables:
         return "has no tables yet: the next start makes them"
-    if found is not None and found > HEAD:
-        raise _newer(engine, found)
     if found == HEAD:
         return None
+    if found is not None and found > HEAD:
+        return _newer(engine, found).message
     return f"has schema {found or 'of 0.1.0'}: the next start upgrades it to {HEAD}; make a backup before"
 
 

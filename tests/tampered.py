@@ -25,6 +25,7 @@ from registry.core.ids import keccak, parse_hex32
 from registry.core.signing import KeySigner
 from registry.database import reading
 from registry.index.schema import CHAIN_TABLES
+from registry.pool import PoolState
 from registry.sdk import Client
 from registry.sdk.tasks import TaskPlan
 from registry.wire_rewards import ParametersBody
@@ -147,8 +148,8 @@ def leave_unsealed(client: Client, gateway: Gateway, folder: Path) -> None:
             client.cancel(status.version_id)
     time.sleep(max(0.0, now + 6 - time.time()))
     client.alias("local/kept", "late", "local/kept@v1")  # a block after the deadline
-    states = {"pending", "waiting", "expired", "cancelled"}
-    wait_until(lambda: {s.state for s in client.submissions()} >= states - {"waiting"})
+    states = (PoolState.PENDING, PoolState.EXPIRED, PoolState.CANCELLED)
+    wait_until(lambda: all(gateway.pool.count(state) for state in states))
     wait_until(lambda: not empty_tables(gateway))
 
 

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from processes import Done, engines, keep_key, running, self_signed, succeed, twinledger
 from safetensors.numpy import save_file
+from stacks import command
 
 GOLDEN = Path(__file__).parents[1] / "vectors" / "data" / "mechanisms_golden.json"
 HISTORY = json.loads(GOLDEN.read_text())["fwt_ledger"][0]
@@ -103,10 +104,10 @@ def content(home: Path) -> dict[str, bytes]:
 
 def test_the_doctor_changes_nothing(home: Path) -> None:
     before = content(home)
-    assert twinledger("doctor", home=home).code == 0
+    assert command("doctor", home=home).code == 0
     assert content(home) == before
     (home / "index.db").unlink()
-    assert twinledger("doctor", home=home).code == 0
+    assert command("doctor", home=home).code == 0
     assert not (home / "index.db").exists()
 
 
@@ -118,7 +119,7 @@ def test_the_doctor_says_what_an_upgrade_will_do_and_leaves_it_to_the_start(home
         index.execute("UPDATE release SET projection = 1")
         index.commit()
     before = content(home)
-    done = twinledger("doctor", "--json", home=home)
+    done = command("doctor", home=home)
     assert done.code == 5
     assert "has schema of 0.1.0: the next start upgrades it to" in findings(done)["pool"]
     assert "has shape 1: the next start builds it anew" in findings(done)["projection"]

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -145,6 +146,15 @@ def keep_key(home: Path, name: str, label: str) -> Address:
     held = {**keystore, "address": signer.address[2:].lower(), DEVELOPMENT: True}
     write_private(home / "keys" / f"{name}.json", json.dumps(held))
     return signer.address
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports that are free on loopback at this moment, all different."""
+    with ExitStack() as stack:
+        held = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for one in held:
+            one.bind(("127.0.0.1", 0))
+        return [int(one.getsockname()[1]) for one in held]
 
 
 def fund(rpc: str, address: Address, wei: int) -> None:

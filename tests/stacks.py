@@ -1,30 +1,53 @@
-"""Whole installations that share no backend: everything embedded, and real engines in many processes.
+"""Whole installations that share no backend, for the one suite that runs on all of them.
 
-The real ones have two gateways and three miners, each a process with a home of its own. On anvil all of them
-belong to one organisation; on the geth network there are three, each with a sealer that it talks to.
+- `embedded`: `twinledger up`, one process for everything;
+- `anvil`: one node, two Kubo daemons, a gateway on SQLite and one on PostgreSQL, three miners;
+- `network`: three proof-of-authority sealers, two Kubo daemons, two gateways with schemas of their own
+  on one PostgreSQL, three miners; each organisation talks to a sealer of its own.
+
+The people have the same keys everywhere, so what they sign is the same everywhere.
 """
 
 import io
 import json
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout
-from dataclasses import dataclass, field
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, ExitStack, contextmanager, redirect_stderr, redirect_stdout
+from dataclasses import dataclass
+from functools import reduce
+from operator import or_
 from pathlib import Path
 from typing import Any
 
-from processes import Done, engines, fund, keep_key, running
+from processes import Done, Process, engines, free_ports, fund, keep_key, running
 
+from registry.chain.encoding import encode_call
 from registry.chain.rpc import RpcChain
+from registry.chain.sender import Sender
 from registry.cli.app import run
-from registry.core.ids import Address, keccak
+from registry.core.ids import Role, keccak
 from registry.core.signing import KeySigner
 from registry.sdk import Client
 
-# A slot carries few bytes, so that an item can be made to wait; an epoch ends while the suite runs.
-FEES = "[fees]\nslot_bytes = 4096\nslots_per_epoch = 32\n"
-PLACES = ("gateway-1", "gateway-2", "miner-1", "miner-2", "miner-3")
-_PATIENCE_S = 180
+# Few bytes fit in a slot, so that an item can be made to wait; epochs and audits end while the suite runs.
+SETTINGS = """\
+[fees]
+slot_bytes = 4096
+slots_per_epoch = 12
+post_slots = 5
+eta = 1
+[storage]
+audit_slots = 8
+"""
+GATEWAYS = ("gateway-1", "gateway-2")
+MINERS = ("miner-1", "miner-2", "miner-3")
+# Who they are of, and what they may do; the member, who is the council too, may do everything.
+PEOPLE = {
+    "bo": ("beta", ["submitter", "auditor", "device", "host"]),
+    "cy": ("gamma", ["device", "validator"]),
+}
+_PATIENCE_S = 240
 
 
 @dataclass(frozen=True)
@@ -36,41 +59,40 @@ class Stack:
     submits: str
     reads: str
     servers: tuple[Path, ...]
-    keys: dict[str, KeySigner] = field(default_factory=dict)
     rpc: str | None = None
 
-    def do(self, *arguments: object) -> Any:
-        return self._run(self.submits, *arguments)
+    def do(self, *arguments: object, key: str = "development") -> Any:
+        """One command at the gateway that is submitted to, which must succeed."""
+        return self._run(self.submits, key, arguments)
 
-    def read(self, *arguments: object) -> Any:
-        return self._run(self.reads, *arguments)
+    def read(self, *arguments: object, key: str = "development") -> Any:
+        """One command at the gateway that is read from, which must succeed."""
+        return self._run(self.reads, key, arguments)
 
-    def _run(self, url: str, *arguments: object) -> Any:
-        done = command(*arguments, "--url", url, "--key", "development", home=self.home)
+    def _run(self, url: str, key: str, arguments: Sequence[object]) -> Any:
+        done = command(*arguments, "--url", url, "--key", key, home=self.home)
         assert done.code == 0, f"{arguments}: {done.err}{done.out}"
         return done.json
 
-    def client(self, url: str | None = None, key: str | KeySigner = "development") -> Client:
-        """The SDK at the gateway that is submitted to, or at another."""
-        return Client(url or self.submits, key, home=self.home)
-
-    def reads_as_far_as(self, receipt: Any) -> None:
-        """Wait until the other gateway holds this version with its content."""
-        self.eventually(lambda: receipt["model"] in {item["model"] for item in self.read("ls")})
+    def client(self, name: str = "development") -> Client:
+        """Somebody's own client, at the gateway that is submitted to."""
+        return Client(self.submits, signer(name), home=self.home)
 
     def eventually(self, holds: Callable[[], bool]) -> None:
         """The limit only keeps a broken stack from hanging the run."""
         end = time.monotonic() + _PATIENCE_S
         while not holds():
             assert time.monotonic() < end, "it never came to hold"
-            time.sleep(0.5)
+            time.sleep(0.3)
 
-    def fund(self, *addresses: Address) -> None:
-        """Coin for gas, where gas costs any."""
-        if self.name == "geth network":
-            assert self.rpc is not None
-            for address in addresses:
-                fund(self.rpc, address, 10**18)
+
+def signer(name: str) -> KeySigner:
+    """Whose secret follows from the name, on every stack."""
+    return KeySigner(keccak(label(name).encode()))
+
+
+def label(name: str) -> str:
+    return f"stacks: {name}"
 
 
 def command(*arguments: object, home: Path) -> Done:
@@ -84,31 +106,44 @@ def command(*arguments: object, home: Path) -> Done:
 @contextmanager
 def embedded(folder: Path) -> Iterator[Stack]:
     """One process for everything."""
-    home = folder / "home"
-    keep_key(home, "development", "two stacks: member")
-    (home / "twinledger.toml").write_text(FEES)
+    home = _home(folder)
+    for name in ("gateway", *MINERS):
+        keep_key(home, name, label(name))
     with running("up", "--port", 0, home=home) as up:
         url = up.wait_for(r"is up at (http\S+)")
-        yield Stack("embedded", home, url, url, (home,))
+        stack = Stack("embedded", home, url, url, (home,))
+        _admit(stack, dict.fromkeys(MINERS, ("local", ["miner", "validator"])) | PEOPLE)
+        yield stack
 
 
 @contextmanager
-def on_anvil(folder: Path) -> Iterator[Stack]:
-    """anvil, two Kubo daemons, one gateway on SQLite and one on PostgreSQL."""
+def anvil(folder: Path) -> Iterator[Stack]:
+    """One node; each gateway has a database of its own."""
     with engines("anvil --args=--block-time=1", "kubo", "postgres") as found:
         dsns = {"gateway-2": found["TWINLEDGER_POSTGRES"]}
-        with _network("anvil and kubo", folder, (found["TWINLEDGER_ANVIL"],) * 3, found, dsns) as stack:
-            yield stack
+        yield from _processes(folder, "anvil", (found["TWINLEDGER_ANVIL"],) * 3, found, dsns)
 
 
 @contextmanager
-def on_geth(folder: Path) -> Iterator[Stack]:
-    """Three proof-of-authority sealers, two Kubo daemons, and both gateways on PostgreSQL."""
+def network(folder: Path) -> Iterator[Stack]:
+    """Three sealers; both gateways stand on one database server."""
     with ExitStack() as stack:
         found = stack.enter_context(engines("kubo", "postgres"))
         sealers = stack.enter_context(_sealers())
-        dsns = dict.fromkeys(PLACES[:2], found["TWINLEDGER_POSTGRES"])
-        yield stack.enter_context(_network("geth network", folder, sealers, found, dsns))
+        dsns = dict.fromkeys(GATEWAYS, found["TWINLEDGER_POSTGRES"])
+        yield from _processes(folder, "network", sealers, found, dsns)
+
+
+STACKS = {"embedded": embedded, "anvil": anvil, "network": network}
+
+
+def _home(folder: Path) -> Path:
+    """The member's home, with everybody's key."""
+    home = folder / "home"
+    for name in ("development", *PEOPLE):
+        keep_key(home, name, label(name))
+    (home / "twinledger.toml").write_text(SETTINGS)
+    return home
 
 
 @contextmanager
@@ -125,85 +160,133 @@ def _sealers() -> Iterator[tuple[str, ...]]:
                 return
 
 
-@contextmanager
-def _network(
-    name: str, folder: Path, nodes: Sequence[str], found: dict[str, str], dsns: dict[str, str]
+def _processes(
+    folder: Path, name: str, nodes: Sequence[str], found: dict[str, str], dsns: dict[str, str]
 ) -> Iterator[Stack]:
-    daemons = found["TWINLEDGER_KUBO_API"].split(",")
-    home = folder / "home"
-    member = keep_key(home, "development", "two stacks: member")
-    fund(nodes[0], member, 10**21)
-    (home / "twinledger.toml").write_text(FEES)
+    home = _home(folder)
+    _fund(nodes[0], ["development", *GATEWAYS, *MINERS, *PEOPLE])
     deployed = command("deploy", "--rpc", nodes[0], "--key", "development", home=home)
     assert deployed.code == 0, deployed.err
-    homes = {place: folder / place for place in PLACES}
-    for place in homes.values():
-        place.mkdir()
-        (place / "deployment.json").write_bytes((home / "deployment.json").read_bytes())
-    keys = {place: KeySigner(keccak(place.encode())) for place in PLACES}
-    # A lone sealer's block is final; of several sealers' blocks the newest may still change.
-    confirmations = 0 if len(set(nodes)) == 1 else 3
+    daemons = dict(zip((*GATEWAYS, *MINERS[:2]), found["TWINLEDGER_KUBO_API"].split(",") * 2, strict=True))
+    homes = {}
+    for place in (*GATEWAYS, *MINERS):
+        homes[place] = folder / place
+        keep_key(homes[place], place.partition("-")[0], label(place))
+        (homes[place] / "deployment.json").write_bytes((home / "deployment.json").read_bytes())
+        settings = [
+            *_chain(nodes[_organisation(place) - 1], confirmations=0 if len(set(nodes)) == 1 else 3),
+            *_store(daemons.get(place)),
+            *_database(homes[place], dsns.get(place)),
+        ]
+        # A key of no section has to stand before the first one.
+        (homes[place] / "twinledger.toml").write_text("\n".join(sorted(settings, key=_is_section)) + "\n")
     with ExitStack() as stack:
-        gateways = []
-        for place, daemon in zip(PLACES[:2], daemons, strict=True):
-            at = organisation(place) - 1
-            keep_key(homes[place], "gateway", place)
-            configure(homes[place], nodes[at], daemon, confirmations, place=place, dsn=dsns.get(place))
-            process = stack.enter_context(running("serve", "--port", 0, home=homes[place]))
-            gateways.append(process.wait_for(r"serves at (http\S+)"))
-        made = Stack(name, home, *gateways, (homes["gateway-1"], homes["gateway-2"]), keys, nodes[0])
-        made.fund(*(key.address for key in keys.values()))
-        found_consortium(made, member)
-        for place, miners_daemon in zip(PLACES[2:], (*daemons, None), strict=True):
-            at = organisation(place) - 1
-            keep_key(homes[place], "miner", place)
-            configure(homes[place], nodes[at], miners_daemon, confirmations, place=place, gateways=gateways)
-            process = stack.enter_context(running("miner", "run", home=homes[place]))
-            process.wait_for(r"mining as (0x\S+),")
-        yield made
+        gateways = [stack.enter_context(running("serve", "--port", 0, home=homes[one])) for one in GATEWAYS]
+        urls = [gateway.wait_for(r"serves at (http\S+)") for gateway in gateways]
+        made = Stack(name, home, urls[0], urls[1], tuple(homes[one] for one in GATEWAYS), nodes[0])
+        _found(made)
+        ports = dict(zip(MINERS, free_ports(len(MINERS)), strict=True))
+        miners = [stack.enter_context(_mining(homes[one], one, urls, ports)) for one in MINERS]
+        for miner in miners:
+            miner.wait_for(r"mining as (0x\S+),")
+        try:
+            yield made
+        finally:
+            # All at once: each ends what it is doing first, and none of them needs another for that.
+            for process in (*miners, *gateways):
+                process.popen.terminate()
 
 
-def organisation(place: str) -> int:
+def _is_section(text: str) -> bool:
+    return text.startswith("[")
+
+
+def _chain(url: str, confirmations: int) -> list[str]:
+    """A lone sealer's block is final; of several sealers' blocks the newest may still change."""
+    return ['chain = "rpc"', f'[rpc]\nurl = "{url}"\npoll_s = 0.4\nconfirmations = {confirmations}']
+
+
+def _store(daemon: str | None) -> list[str]:
+    return ['store = "kubo"', f'[kubo]\napi = ["{daemon}"]'] if daemon else []
+
+
+def _database(home: Path, dsn: str | None) -> list[str]:
+    if dsn is None:
+        return []
+    (home / "dsn").write_text(dsn)
+    schema = home.name.replace("-", "_")
+    schemas = f'index_schema = "{schema}_index"\npool_schema = "{schema}_pool"'
+    return ['database = "postgresql"', f'[postgresql]\ndsn_file = "dsn"\n{schemas}']
+
+
+def _mining(
+    home: Path, name: str, gateways: Sequence[str], ports: dict[str, int]
+) -> AbstractContextManager[Process]:
+    """A miner that serves both gateways and audits the two others."""
+    peers = [f"{signer(one).address}=http://127.0.0.1:{ports[one]}" for one in MINERS if one != name]
+    lines = [
+        f"[miner]\ngateways = {json.dumps(gateways)}\npeers = {json.dumps(peers)}\nport = {ports[name]}\n"
+    ]
+    with (home / "twinledger.toml").open("a") as file:
+        file.writelines(lines)
+    return running("miner", "run", home=home)
+
+
+def _organisation(place: str) -> int:
     """Which organisation runs it: gateway-2 and miner-2 are of the second."""
     return int(place.rpartition("-")[2])
 
 
-def configure(
-    home: Path,
-    rpc: str,
-    daemon: str | None,
-    confirmations: int,
-    *,
-    place: str,
-    gateways: Sequence[str] = (),
-    dsn: str | None = None,
-) -> None:
-    """Write the settings of one process."""
-    lines = [
-        'chain = "rpc"',
-        *(['store = "kubo"'] if daemon else []),
-        *(['database = "postgresql"'] if dsn else []),
-    ]
-    lines += ["[rpc]", f'url = "{rpc}"', "poll_s = 0.2", f"confirmations = {confirmations}"]
-    lines += ["[kubo]", f'api = ["{daemon}"]'] if daemon else []
-    if dsn:
-        (home / "dsn").write_text(dsn)
-        schema = place.replace("-", "_")
-        lines += ["[postgresql]", 'dsn_file = "dsn"']
-        lines += [f'index_schema = "{schema}_index"', f'pool_schema = "{schema}_pool"']
-    lines += ["[miner]", f"gateways = {json.dumps(list(gateways))}"] if gateways else []
-    (home / "twinledger.toml").write_text("\n".join(lines) + "\n")
+def _fund(rpc: str, names: Sequence[str]) -> None:
+    """Coin for gas, all of it in few blocks."""
+    with ThreadPoolExecutor(len(names)) as pool:
+        list(pool.map(lambda name: fund(rpc, signer(name).address, 10**19), names))
 
 
-def found_consortium(stack: Stack, member: str) -> None:
-    """Admit everybody, set the prices and pay in."""
+def _found(stack: Stack) -> None:
+    """Admit everybody, pay in and set the miners' prices; all but the first in few blocks."""
+    assert stack.rpc is not None
+    contracts = json.loads((stack.home / "deployment.json").read_text())["contracts"]
+    places = {
+        place: (f"org-{_organisation(place)}", [place.partition("-")[0], *also])
+        for names, also in ((GATEWAYS, ()), (MINERS, ("validator",)))
+        for place in names
+    }
+    link = RpcChain([stack.rpc], confirmations=0)
+    council = Sender(link, signer("development"))
+
+    def propose(contract: str, function: str, *values: object) -> None:
+        place = "".join(f"_{c.lower()}" if c.isupper() else c for c in contract).removeprefix("_")
+        call = encode_call(contract, function, values)
+        payload = encode_call("Consortium", "propose", [contracts[place]["address"], call, "the first ones"])
+        council.send(contracts["consortium"]["address"], payload)
+
+    def admit(name: str, namespace: str, roles: Sequence[str]) -> None:
+        bits = reduce(or_, (Role[role.upper()] for role in roles))
+        propose("Consortium", "admit", signer(name).address, namespace, int(bits))
+
+    def pay_in(name: str) -> None:
+        payload = encode_call("TwinRegistry", "deposit", [signer(name).address])
+        council.send(contracts["twin_registry"]["address"], payload, 10**18)
+
+    # The first namespace has the number 1 on every stack, which is part of what is signed in it.
+    admit("development", "local", ["submitter", "sponsor", "aggregator"])
+    with ThreadPoolExecutor(8) as pool:
+        done = [pool.submit(admit, name, *given) for name, given in (places | PEOPLE).items()]
+        done.append(pool.submit(pay_in, "development"))
+        for one in done:
+            one.result()
+        addresses = [signer(name).address for name in MINERS]
+        done = [pool.submit(propose, "StorageMarket", "setPrices", addresses, [10] * len(MINERS))]
+        done.append(pool.submit(pay_in, "bo"))
+        for one in done:
+            one.result()
+    link.close()
+    stack.do("key", "register")
+
+
+def _admit(stack: Stack, people: dict[str, tuple[str, list[str]]]) -> None:
     with stack.client() as council:
-        council.members.add(member, "local", ["submitter"])
-        for place, key in stack.keys.items():
-            role = place.partition("-")[0]
-            namespace = f"org-{organisation(place)}" if stack.name == "geth network" else "local"
-            council.members.add(key.address, namespace, [role])
-    miners = ",".join(key.address for place, key in stack.keys.items() if place.startswith("miner"))
-    call = ["StorageMarket.setPrices", miners, "10,10,10", "--reason", "first prices"]
-    stack.do("council", "propose", *call)
-    stack.do("account", "deposit", 10**18)
+        for name, (namespace, roles) in people.items():
+            escrow = 10**18 if "submitter" in roles else 0
+            council.members.add(signer(name).address, namespace, roles, grant=escrow)

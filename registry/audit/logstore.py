@@ -52,7 +52,7 @@ class LogStore:
         self._waiting = _Waiting()
         self._pending: list[Pending] = []
         with ExitStack() as undo:
-            self._lock = _hold(path)
+            self._lock = hold(path)
             undo.callback(self._lock.release)
             self._database = LogDatabase(path, self.origin)
             undo.callback(self._database.close)
@@ -288,7 +288,7 @@ class LogStore:
             self._lock.release()
 
 
-def _hold(path: Path) -> FileLock:
+def hold(path: Path) -> FileLock:
     """Keep every other process from growing the log too: two writers would fork it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     lock = FileLock(path.with_name(path.name + ".lock"), timeout=0)

@@ -25,6 +25,7 @@ from typing import IO, Any
 from registry.config import Home
 from registry.core.canonical import canonical, strict_json
 from registry.errors import Conflict, NotFound, StoreUnavailable, VerificationFailed
+from registry.wiring.origins import put_aside
 
 SCHEMA = "twinledger/backup/1"
 _INDEX = "backup.json"
@@ -96,7 +97,7 @@ def _write(home: Home, target: IO[bytes], scratch: Path) -> None:
 def _sources(home: Home) -> Iterator[Path]:
     """What is copied before the packs, in the order of the module's docstring."""
     wanted = [home.pool, home.log / "chain.db", home.chain / "chain.sqlite"]
-    wanted += [home.log / "gateway.db", home.log / "openings.db"]
+    wanted += [home.log / "gateway.db", home.log / "openings.db", *put_aside(home.log)]
     wanted += [store / "pins.db" for store in _stores(home)]
     wanted += [home.root / name for name in _FILES]
     wanted += sorted(path for path in home.keys.glob("*") if not path.name.startswith("."))

@@ -22,6 +22,7 @@ from registry.core.ids import Address
 from registry.core.note import COSIGNATURE, NoteSigner, VerifierKey
 from registry.errors import Malformed, RegistryError
 from registry.keystore import write_private
+from registry.wiring.origins import CHAIN, GATEWAY, OPENINGS, follow, make_room
 
 _log = logging.getLogger("registry.logs")
 _RUN = 500
@@ -45,23 +46,26 @@ class Logs:
 
 
 def open_logs(home: Home, settings: Settings, contracts: Contracts, gateway: Address) -> Logs:
-    """Open both logs under HOME/log with the gateway's log key."""
+    """Open both logs under HOME/log with the gateway's log key; a log of another origin makes room first."""
     home.log.mkdir(mode=0o700, parents=True, exist_ok=True)
     secret = log_secret(settings.gateway.log_key_file or home.keys / "log.ed25519")
     chain_origin, own_origin = log_origins(settings, contracts.deployment, gateway)
-    chain = LogStore(home.log / "chain.db", NoteSigner(chain_origin, secret), now)
-    own = LogStore(home.log / "gateway.db", NoteSigner(own_origin, secret), now)
-    openings = OpeningStore(home.log / "openings.db")
+    chain_signer, own_signer = NoteSigner(chain_origin, secret), NoteSigner(own_origin, secret)
+    make_room(home.log, own_signer.key, chain_signer.key)
+    chain = LogStore(home.log / CHAIN, chain_signer, now)
+    own = LogStore(home.log / GATEWAY, own_signer, now)
+    log = GatewayLog(
+        own,
+        OpeningStore(home.log / OPENINGS),
+        clock=now,
+        salt=lambda: secrets.token_bytes(32),
+        merge_delay_s=settings.log.merge_delay_s,
+    )
+    follow(home.log, log)
     return Logs(
         chain=chain,
         chain_feed=ChainLog(chain, lambda: chain.entry(len(chain) - 1) if len(chain) else None),
-        gateway=GatewayLog(
-            own,
-            openings,
-            clock=now,
-            salt=lambda: secrets.token_bytes(32),
-            merge_delay_s=settings.log.merge_delay_s,
-        ),
+        gateway=log,
         witness=open_witness(home, f"witness/{gateway}", [chain, own]),
     )
 

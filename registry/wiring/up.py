@@ -12,6 +12,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 from miners.node import LocalSource, MinerNode, StorePeer
+from registry.audit.trust import parse_trust
 from registry.chain.deployment import Deployment, contracts_json
 from registry.config import Home, Settings, is_loopback
 from registry.core.ids import hex32
@@ -95,8 +96,11 @@ def write_client(home: Home, deployment: Deployment, url: str) -> None:
 
 
 def write_trust(home: Home, deployment: Deployment, gateway: Gateway) -> None:
-    """Write what an auditor needs: trust.json."""
+    """Write what an auditor needs: trust.json, with the keys of other logs that stood in it before."""
     logs = gateway.logs
+    own = {log.origin: log.verifier_key for log in (logs.chain, logs.gateway.log)}
+    before = parse_trust(home.trust.read_bytes()).logs if home.trust.exists() else ()
+    others = [{"origin": origin, "key": str(key)} for origin, key in before if origin not in own]
     trust = {
         "schema": "twinledger/trust/1",
         "chain_id": deployment.chain_id,
@@ -104,7 +108,7 @@ def write_trust(home: Home, deployment: Deployment, gateway: Gateway) -> None:
         "contracts": contracts_json(deployment.contracts),
         "sealers": None,
         "council_head": None,
-        "logs": [{"origin": log.origin, "key": log.verifier_key} for log in (logs.chain, logs.gateway.log)],
+        "logs": [*({"origin": origin, "key": key} for origin, key in own.items()), *others],
         "witnesses": [{"name": key.name, "key": str(key)} for key in (logs.witness.key,)],
         "quorum": 1,
     }

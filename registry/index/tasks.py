@@ -128,6 +128,12 @@ class TaskIndex:
                 standing.pop((event.task, event.round), None)
         return list(standing.values())
 
+    def stating(self) -> list[TaskEvent]:
+        """Every event that names a document: tasks that were opened, rounds that were settled."""
+        query = select(t.task_events).where(t.task_events.c.name.in_(("TaskOpened", "RoundSettled")))
+        with reading(self._engine) as connection:
+            return [_event(row) for row in connection.execute(query)]
+
     def tasks_of(self, account: Address) -> list[int]:
         """The tasks in which an account did or was paid something."""
         query = select(t.task_events.c.task).where(t.task_events.c.account == account).distinct()

@@ -4,6 +4,7 @@ A row is never removed by sealing: it stays, marked, until its block is final, s
 can return it. `sequence` is the order of arrival, and with it the order of service within a class.
 """
 
+import json
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
@@ -88,6 +89,15 @@ class Pool:
         columns = (submissions.c.version_id, submissions.c.state)
         rows = self._each(version_ids, columns)
         return {VersionId(parse_hex32(row.version_id)): PoolState(row.state) for row in rows}
+
+    def promised_by(self, log: str, version_ids: Iterable[VersionId]) -> set[VersionId]:
+        """Those of the versions that the gateway with this log took in: several may share a pool."""
+        rows = self._each(version_ids, (submissions.c.version_id, submissions.c.promise))
+        return {
+            VersionId(parse_hex32(row.version_id))
+            for row in rows
+            if row.promise is not None and json.loads(row.promise)["log"] == log
+        }
 
     def filed_of(self, version_ids: Iterable[VersionId]) -> dict[VersionId, Filed]:
         """Those versions that are here, as they lie in the file."""

@@ -10,7 +10,7 @@ from registry.chain.gateway import Contracts
 from registry.chain.rewards import RewardReads
 from registry.core.cid import Cid
 from registry.core.ids import Address, hex32, parse_hex32, to_address
-from registry.errors import Conflict, Malformed, NotFound, VerificationFailed
+from registry.errors import Conflict, Malformed, NotFound, StoreUnavailable, VerificationFailed
 from registry.index.tasks import TaskEvent, TaskIndex
 from registry.service.receipts import proof_body
 from registry.service.tasks import Tasks
@@ -194,7 +194,7 @@ class Rounds:
         """Who was counted in a settled round; nothing where its aggregator left no readable file here."""
         try:
             return self._file(settled).screened
-        except (NotFound, Malformed):
+        except (StoreUnavailable, Malformed):
             return []
 
     def _check_standing(self, task: int, stated: list[StandingBody]) -> None:
@@ -261,7 +261,15 @@ class Rounds:
         return Scope(self._contracts.domain.chain_id, self._contracts.address("RewardPool"), task, round_)
 
     def _file(self, settled: TaskEvent) -> PayoutFile:
-        return self._tasks.payout_file(_cid(settled))
+        cid = _cid(settled)
+        try:
+            return self._tasks.payout_file(cid)
+        except NotFound as e:
+            # NotFound would read as "nothing is owed".
+            raise StoreUnavailable(
+                f"the payout file {cid} of round {settled.round} of task {settled.task} is not here",
+                hint="it is looked for at gateway.peers: ask again, or the gateway it was settled through",
+            ) from e
 
     def _event_proof(self, event: TaskEvent) -> EventProof:
         block = self._contracts.link.block(event.block)

@@ -18,7 +18,7 @@ from registry.service import Journal, Parts, Service
 from registry.storage.base import ContentStore
 from registry.wiring.anchoring import Anchors
 from registry.wiring.backends import Databases, open_databases, open_store
-from registry.wiring.gathering import Gathering, unpinned
+from registry.wiring.gathering import Gathering, documents_of, unpinned
 from registry.wiring.logs import LogKeeper, Logs, open_logs
 
 
@@ -34,6 +34,7 @@ class Gateway:
     keeper: LogKeeper
     anchors: Anchors
     gathering: Gathering
+    task_index: TaskIndex
     databases: Databases
     stop: threading.Event
     threads: list[threading.Thread]
@@ -45,7 +46,8 @@ class Gateway:
         self.service.start()
         self.logs.gateway.started(software="twinledger", chain_log=self.logs.chain.origin)
         self.keeper.keep()
-        self.gathering.want(unpinned(self.store, self.service.index))
+        documents = documents_of((event.name, event.args) for event in self.task_index.stating())
+        self.gathering.want(unpinned(self.store, self.service.index), documents)
         work_of = {"logs": self.keeper.run, "anchors": self.anchors.run, "gathering": self.gathering.run}
         for name, work in work_of.items():
             thread = threading.Thread(target=work, args=(self.stop,), name=name, daemon=True)
@@ -100,7 +102,10 @@ def open_gateway(
         logs=logs,
         keeper=LogKeeper(logs, contracts, settings),
         anchors=Anchors(logs, contracts, signer, settings),
-        gathering=Gathering(store, parts.index, pool, peers, service.follower.read_manifests),
+        gathering=Gathering(
+            store, parts.index, pool, peers, service.follower.read_manifests, logs.gateway.log.origin
+        ),
+        task_index=parts.task_index,
         databases=databases,
         stop=threading.Event(),
         threads=[],

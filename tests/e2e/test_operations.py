@@ -21,7 +21,8 @@ from registry.errors import NotAuthorized
 from registry.sdk import Client
 from registry.wiring.up import Running, running
 
-SETTINGS = "[api]\nport = 0\n"
+# Short epochs: a miner leaves and comes back at the end of one.
+SETTINGS = "[api]\nport = 0\n[fees]\nslots_per_epoch = 12\npost_slots = 5\n[storage]\naudit_slots = 8\n"
 
 
 @dataclass(frozen=True)

@@ -79,9 +79,17 @@ class RpcChain:
         return max(self.head().time + 1, int(self._clock()))
 
     def call(self, to: Address, data: bytes, sender: Address | None = None) -> bytes:
-        """Run a call on the newest state, at the newest block's time."""
+        """Run a call on the newest state; what the newest block's time refuses, at the next one's too."""
         request = {"to": to, "data": _hex(data)} | ({"from": sender} if sender else {})
-        return bytes_of(self._execute("eth_call", request, "latest"))
+        try:
+            return bytes_of(self._execute("eth_call", request, "latest"))
+        except Reverted as e:
+            # Where blocks come only with transactions, what the newest one refuses may be due by now.
+            next_time = {"time": hex(self.pending_time())}
+            try:
+                return bytes_of(self._execute("eth_call", request, "latest", {}, next_time))
+            except ChainUnavailable:
+                raise e from None  # this node cannot run a call at another time
 
     def send(self, raw: bytes) -> bytes:
         """Hand in a signed transaction; its hash is computed here, whatever the node answers."""

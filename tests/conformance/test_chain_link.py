@@ -3,6 +3,7 @@
 import json
 import secrets
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -87,6 +88,20 @@ def test_a_call_does_not_change_the_state(rig: Rig, probe: Address) -> None:
     rig.rich.send(probe, words(1, 4))
     rig.link.call(probe, words(1, 5))
     assert rig.link.call(probe, words(0)) == words(4)
+
+
+def test_a_call_is_not_refused_for_the_age_of_the_newest_block(rig: Rig) -> None:
+    # Reverts before the moment in its argument: CALLDATALOAD(0), TIMESTAMP, LT, JUMPI, STOP, REVERT.
+    runtime = bytes.fromhex("6000354210600957005b600080fd")
+    gate = rig.rich.send(None, bytes.fromhex("600e80600b6000396000f3") + runtime).contract_address
+    due = rig.link.head().time + 2
+    with pytest.raises(Reverted):
+        rig.link.call(gate, (due + 3600).to_bytes(32, "big"))
+    until = time.monotonic() + 30
+    while rig.link.pending_time() < due:
+        assert time.monotonic() < until, "the clock stands still"
+        time.sleep(0.2)
+    assert rig.link.call(gate, due.to_bytes(32, "big")) == b""
 
 
 def test_a_call_meets_a_time_no_earlier_than_the_head(rig: Rig, probe: Address) -> None:

@@ -125,6 +125,7 @@ def test_the_doctor_finds_nothing_wrong_while_everything_runs(stack: Stack) -> N
     def is_well(home: Path) -> bool:
         # A gateway pins a little later what was sealed through another.
         done = command("doctor", home=home)
+        print(done.out, done.err)  # shown where it never comes to hold
         assert {"service", "chain"} <= {finding["part"] for finding in done.json}
         return done.code == 0
 

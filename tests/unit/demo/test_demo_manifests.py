@@ -11,6 +11,7 @@ from rich.console import Console
 from registry.core.cid import Cid
 from registry.core.manifest import FileEntry, build_manifest
 from registry.demo.federated import Schedule, cohort_of, federate
+from registry.demo.forensics import Fetched, Finding
 from registry.demo.learner import draw_twin
 from registry.demo.manifests import Provenance, cells_of, manifest_of, own_profile, profile_of, track_digest
 from registry.demo.privacy import Privacy
@@ -92,7 +93,10 @@ def result():
         (Ranked("0x" + "cd" * 32, "local/rsrp-cell-1", 0.7),),
         (Excluded("0x" + "ef" * 32, "local/rsrp-cell-3", "its scenario is UMi, not UMa"),),
     )
-    return DemoResult((sealed,), choice, summarise(runs), None, None, Path("/tmp/home"))
+    fetched = Fetched("gateway:9", 1_800_000_000, "0x" + "12" * 20, "local/new-cell", "served")
+    model, donor = choice.chosen.model, choice.chosen.version_id
+    finding = Finding(model, donor, (fetched,), "gateway/1/0x", 12, "ab" * 32, 1)
+    return DemoResult((sealed,), choice, summarise(runs), None, None, finding, Path("/tmp/home"))
 
 
 def test_the_report_shows_losses_and_four_commands():
@@ -104,6 +108,7 @@ def test_the_report_shows_losses_and_four_commands():
     assert "1 warm start(s) did not reach" in text
     assert "excluded: its scenario is UMi, not UMa" in text
     assert "mean +1.3" in text
+    assert "under the signed checkpoint 12 of gateway/1/0x" in text
     assert len(result().commands) == 4
     assert all(command in text for command in result().commands)
 

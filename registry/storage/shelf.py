@@ -20,7 +20,7 @@ from registry.storage.blockindex import PackState
 from registry.storage.car import HEADER_LENGTH, frame_prefix, read_header
 from registry.storage.dagpb import read_uvarint
 from registry.storage.embedded import hold_folder
-from registry.storage.packs import Spot
+from registry.storage.packs import PackFolder, Spot
 from registry.storage.reader import is_whole, verify_block
 from registry.storage.room import disk
 
@@ -41,8 +41,11 @@ class Shelf:
         try:
             self._held: dict[Cid, Spot] = {}
             self._bad: set[Cid] = set()
-            self._read_index()
-            self._packs = {name: (length, PackState(state)) for name, length, state in self._packs_of()}
+            self._packs: dict[str, tuple[int, PackState]] = {}
+            if (folder / "index.db").exists():
+                self._read_index()
+            elif (folder / "packs").is_dir():
+                self._read_packs()
             self.pins = [
                 Pin(_cid(raw), owner)
                 for raw, owner in _rows(folder / "pins.db", "SELECT cid, owner FROM pin")
@@ -57,9 +60,16 @@ class Shelf:
             self._held[cid] = Spot(pack, offset, length)
             if is_bad:
                 self._bad.add(cid)
+        packs = _rows(self._folder / "index.db", "SELECT name, length, state FROM pack ORDER BY name")
+        self._packs = {name: (length, PackState(state)) for name, length, state in packs}
 
-    def _packs_of(self) -> list[tuple[str, int, str]]:
-        return _rows(self._folder / "index.db", "SELECT name, length, state FROM pack ORDER BY name")
+    def _read_packs(self) -> None:
+        """A restored store has no index yet: what the next start will write into it is in the packs."""
+        packs = PackFolder(self._folder / "packs")
+        for name, length in packs.sizes().items():
+            self._packs[name] = (length, PackState.SEALED)
+            for cid, spot in packs.scan(name):
+                self._held.setdefault(cid, spot)
 
     def close(self) -> None:
         """Let go of the folder."""

@@ -126,7 +126,9 @@ def test_the_doctor_finds_nothing_wrong_while_everything_runs(stack: Stack) -> N
         # A gateway pins a little later what was sealed through another.
         done = command("doctor", home=home)
         print(done.out, done.err)  # shown where it never comes to hold
-        assert {"service", "chain"} <= {finding["part"] for finding in done.json}
+        assert done.code in (0, 5, 6), "well, not well, or a node that does not answer in time"
+        if done.code != 6:
+            assert {"service", "chain"} <= {finding["part"] for finding in done.json}
         return done.code == 0
 
     for home in stack.servers:

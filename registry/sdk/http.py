@@ -131,7 +131,7 @@ class Http:
         except (OSError, http.client.HTTPException) as e:
             raise Unavailable(f"{self.url} broke off while answering {method} {target}: {e}") from e
         finally:
-            if not finished or not response.isclosed():
+            if not finished or not response.isclosed() or self._local.owes_a_body:
                 self._drop()
 
     def _send(
@@ -150,8 +150,10 @@ class Http:
                 )
                 return connection.getresponse()
             except (OSError, http.client.HTTPException) as e:
-                answer = _early_answer(connection)
+                answer = _early_answer(connection) if isinstance(e, OSError) else None
                 if answer is not None:
+                    # The rest of the body is owed on this connection: nothing more may be asked on it.
+                    self._local.owes_a_body = True
                     return answer
                 self._drop()
                 if attempt == attempts:
@@ -159,6 +161,10 @@ class Http:
                         f"{self.url} does not answer: {e}", hint="start the service with `twinledger up`"
                     ) from e
                 time.sleep(0.1 * (attempt - 1))
+            except BaseException:
+                # A body that cannot be read on leaves half a request behind.
+                self._drop()
+                raise
         raise AssertionError("unreachable")
 
     def _signed(self, method: str, target: str, body: bytes | Iterable[bytes]) -> dict[str, str]:
@@ -181,7 +187,7 @@ class Http:
         if connection is None:
             kind = http.client.HTTPSConnection if self._secure else http.client.HTTPConnection
             connection = kind(self._host, self._port, timeout=self._timeout_s, blocksize=PIECE)
-            self._local.connection = connection
+            self._local.connection, self._local.owes_a_body = connection, False
             self._opened.add(connection)
         return connection
 

@@ -10,6 +10,7 @@ The people have the same keys everywhere, so what they sign is the same everywhe
 
 import io
 import json
+import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -20,6 +21,7 @@ from operator import or_
 from pathlib import Path
 from typing import Any
 
+import pytest
 from processes import Done, Process, engines, free_ports, fund, keep_key, running
 
 from registry.chain.encoding import encode_call
@@ -98,7 +100,10 @@ def label(name: str) -> str:
 def command(*arguments: object, home: Path) -> Done:
     """One command with --json, in this process: a process of its own would spend most on imports."""
     out, err = io.StringIO(), io.StringIO()
-    with redirect_stdout(out), redirect_stderr(err):
+    # What names the engines of a whole run (TWINLEDGER_KUBO_API …) would be settings here.
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
+        for name in [name for name in os.environ if name.startswith("TWINLEDGER_")]:
+            patch.delenv(name)
         code = run([*map(str, arguments), "--json", "--home", str(home)])
     return Done(code, out.getvalue(), err.getvalue())
 

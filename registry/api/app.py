@@ -8,7 +8,6 @@ from starlette.exceptions import HTTPException
 
 from registry.api import accounts, audit, content, fees, gateway, services, submissions, tasks, versions
 from registry.api.described import describing
-from registry.api.doors import Doors, Doorway
 from registry.api.exchange import asker_of, in_thread, problem_response
 from registry.api.guard import Guard
 from registry.api.pace import Buckets, Pace
@@ -40,7 +39,6 @@ def create_app(service: Service, settings: Settings) -> FastAPI:
     app.state.settings = settings
     app.state.buckets = Buckets(settings.limits)
     app.add_middleware(Turnstile, threads=open_threads())
-    app.add_middleware(Doorway, doors=Doors())
     app.add_middleware(Pace, buckets=app.state.buckets)
     app.add_middleware(Guard, tls=settings.api.tls_certificate_file is not None)
     app.add_middleware(Trace)

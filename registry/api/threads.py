@@ -20,7 +20,6 @@ from typing import Any, TypeVar
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from registry.api.callers import network_of
-from registry.api.doors import step_aside
 from registry.api.turns import Turns
 
 T = TypeVar("T")
@@ -119,13 +118,11 @@ async def in_thread(work: Callable[..., T], *args: object) -> T:
 
 async def in_waiting(work: Callable[..., T], *args: object) -> T:
     """The same for what does little but wait."""
-    step_aside()
     return await _run(_asking.get().threads.waits, work, *args)
 
 
 async def in_upload(work: Callable[..., T], *args: object) -> T:
     """The same for what reads a body while it arrives."""
-    step_aside()
     return await _run(_asking.get().threads.uploads, work, *args)
 
 

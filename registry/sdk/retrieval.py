@@ -10,6 +10,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from http.client import HTTPResponse
 from pathlib import Path
@@ -19,7 +20,7 @@ from registry.core.canonical import canonical
 from registry.core.ids import hex32, name_hash, sha256
 from registry.core.manifest import FileEntry, Manifest, parse_manifest
 from registry.core.refs import parse_reference
-from registry.errors import Conflict, StoreUnavailable, VerificationFailed
+from registry.errors import Conflict, Malformed, StoreUnavailable, VerificationFailed
 from registry.sdk.http import PIECE
 from registry.sdk.private import Opened, Private
 from registry.sdk.session import Session
@@ -93,7 +94,9 @@ class Retriever:
     def manifest(self, version: VersionAnswer) -> Manifest:
         """The manifest whose digest is in the record, and that names this model."""
         # The answer has it as JSON, and its canonical form is what was hashed: mostly nothing more is asked.
-        raw = b"" if version.manifest is None else canonical(version.manifest)
+        raw = b""
+        with suppress(Malformed):  # what has no canonical form is not what was hashed
+            raw = canonical(version.manifest)
         if hex32(sha256(raw)) != version.version.manifest:
             with self._session.http.stream(f"/v1/versions/{version.version_id}/manifest") as response:
                 raw = response.read()

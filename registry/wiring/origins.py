@@ -36,9 +36,15 @@ class _Head:
 def make_room(folder: Path, own: VerifierKey, chain: VerifierKey) -> None:
     """Put aside a gateway log of another origin, and a chain log that another key signed.
 
-    Conflict when only the key of the gateway's own log changed: its readers would see a fork.
+    Conflict when only the key of the gateway's own log changed, or an origin is to begin a second time: its
+    readers would see a fork.
     """
     held = _held_origin(folder / GATEWAY)
+    for place in _places(folder):
+        if _held_origin(place / GATEWAY) == own.name:
+            raise Conflict(
+                f"the log {own.name} was ended and lies in {place}", hint="set log.origin to a new name"
+            )
     if held is not None and held != own.name:
         place = _place(folder)
         _log.warning("the log %s is put aside in %s; %s follows it", held, place, own.name)
@@ -97,16 +103,18 @@ def _place(folder: Path, name: str = GATEWAY) -> Path:
 def _move(source: Path, target: Path) -> None:
     if not source.exists():
         return
-    with hold(source):
-        try:
-            with closing(sqlite3.connect(source)) as connection:
-                connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-                connection.execute("PRAGMA journal_mode=DELETE")
-            source.replace(target)
-            _settle(source.parent)
-            _settle(target.parent)
-        except (sqlite3.Error, OSError) as e:
-            raise StoreUnavailable(f"{source} cannot be put aside in {target.parent}: {e}") from e
+    lock = hold(source)
+    try:
+        with closing(sqlite3.connect(source)) as connection:
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            connection.execute("PRAGMA journal_mode=DELETE")
+        source.replace(target)
+        _settle(source.parent)
+        _settle(target.parent)
+    except (sqlite3.Error, OSError) as e:
+        raise StoreUnavailable(f"{source} cannot be put aside in {target.parent}: {e}") from e
+    finally:
+        lock.release()
 
 
 def _settle(folder: Path) -> None:

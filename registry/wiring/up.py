@@ -16,7 +16,7 @@ from registry.audit.trust import parse_trust
 from registry.chain.deployment import Deployment, contracts_json
 from registry.config import Home, Settings, is_loopback
 from registry.core.ids import hex32
-from registry.errors import Conflict
+from registry.errors import Conflict, Malformed
 from registry.keystore import write_private
 from registry.storage.embedded import EmbeddedStore
 from registry.wiring.backends import open_chain
@@ -99,7 +99,12 @@ def write_trust(home: Home, deployment: Deployment, gateway: Gateway) -> None:
     """Write what an auditor needs: trust.json, with the keys of other logs that stood in it before."""
     logs = gateway.logs
     own = {log.origin: log.verifier_key for log in (logs.chain, logs.gateway.log)}
-    before = parse_trust(home.trust.read_bytes()).logs if home.trust.exists() else ()
+    try:
+        before = parse_trust(home.trust.read_bytes()).logs if home.trust.exists() else ()
+    except Malformed as e:
+        raise Malformed(
+            f"{home.trust}: {e.message}", hint="restore it, or remove it: the keys of other logs stood there"
+        ) from e
     others = [{"origin": origin, "key": str(key)} for origin, key in before if origin not in own]
     trust = {
         "schema": "twinledger/trust/1",

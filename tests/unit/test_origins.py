@@ -77,6 +77,15 @@ def test_a_third_origin_follows_the_second(tmp_path: Path, used: tuple[int, byte
     stop(log)
 
 
+def test_an_origin_that_was_ended_never_begins_again(tmp_path: Path, used: tuple[int, bytes]) -> None:
+    stop(start(tmp_path, "new"))
+    with pytest.raises(Conflict, match="was ended"):
+        start(tmp_path, "old")
+    log = start(tmp_path, "new")
+    assert len(log.log) == 1, "what was refused changed nothing"
+    stop(log)
+
+
 def _after_the_openings(folder: Path) -> None:
     (folder / "before-1").mkdir()
     (folder / OPENINGS).replace(folder / "before-1" / OPENINGS)

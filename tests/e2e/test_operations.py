@@ -17,7 +17,7 @@ from registry.cli.serving import in_background
 from registry.config import Home, load_settings
 from registry.core.ids import keccak
 from registry.core.signing import KeySigner
-from registry.errors import NotAuthorized
+from registry.errors import Malformed, NotAuthorized
 from registry.sdk import Client
 from registry.wiring.up import Running, running
 
@@ -209,3 +209,27 @@ def test_a_successor_on_the_same_chain_names_its_predecessor_and_serves_beside_i
         assert contracts.read("TwinRegistry", "predecessor") == before["twin_registry"]["address"]
         assert new.do("ls") == []
         assert submits(new, found.keys.member, "local/after", tmp_path, 31).number == 1
+
+
+def test_a_log_s_key_is_rotated_under_a_new_origin_and_what_it_promised_stays_proved(tmp_path: Path) -> None:
+    home = Home(tmp_path / "home").make()
+    home.settings.write_text(SETTINGS)
+    settings = load_settings(home, {}, folder=home.root).settings
+    with running(home, settings) as found, in_background(found.gateway.service, settings, found.listener):
+        submits(Site(home, found), found.keys.member, "local/before", tmp_path, 40)
+        old = found.gateway.logs.gateway.log.origin
+    changed = f'[gateway]\nlog_key_file = "{tmp_path / "log.key"}"\n[log]\norigin = "second"\n'
+    home.settings.write_text(SETTINGS + changed)
+    settings = load_settings(home, {}, folder=home.root).settings
+    with running(home, settings) as found, in_background(found.gateway.service, settings, found.listener):
+        site = Site(home, found)
+        submits(site, found.keys.member, "local/after", tmp_path, 41)
+        entry = found.gateway.logs.gateway.log.entry(0).entry
+        assert (entry.kind, entry.details["origin"]) == ("origin_continued", old)
+    named = [log["origin"] for log in json.loads(home.trust.read_text())["logs"]]
+    assert named[1:] == ["second", old], "the chain's, its own, and that of the promises before"
+    done = command("doctor", home=home.root)
+    assert done.code == 0, done.out
+    home.trust.write_text("{")
+    with pytest.raises(Malformed, match=r"trust\.json"), running(home, settings):
+        pass

@@ -78,7 +78,10 @@ def reference_of(request: Request) -> Reference:
 async def show_version(request: Request) -> Response:
     """The version a reference means now."""
     await caller_of(request, "models")
-    row, aliases = service_of(request).catalogue.show(reference_of(request))
+    catalogue, reference = service_of(request).catalogue, reference_of(request)
+    # Three looks into a file cost less than a turn in a thread; a server that is away must not stop the loop.
+    is_at_hand = catalogue.index.is_at_hand
+    row, aliases = catalogue.show(reference) if is_at_hand else await in_thread(catalogue.show, reference)
     return Response(version_json(row, aliases), media_type="application/json")
 
 

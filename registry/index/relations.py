@@ -16,6 +16,11 @@ class Relations:
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
 
+    @property
+    def is_at_hand(self) -> bool:
+        """Whether a look takes microseconds and waits for nobody: a file of this machine, not a server."""
+        return self.engine.dialect.name == "sqlite"
+
     def children(self, version_ids: Sequence[VersionId]) -> dict[VersionId, list[VersionId]]:
         """The versions that name each of these as a parent or, in their manifests, as a component."""
         wanted = [hex32(version_id) for version_id in version_ids]

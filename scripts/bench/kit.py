@@ -74,12 +74,29 @@ def naive_code(fee: int = 7) -> bytes:
     return bytes.fromhex(_naive()["bytecode"].removeprefix("0x")) + encode(["uint256"], [fee])
 
 
-def naive_call(number: int) -> bytes:
+def naive_abi() -> list[dict[str, Any]]:
+    """The naive contract's interface."""
+    found: list[dict[str, Any]] = _naive()["abi"]
+    return found
+
+
+def naive_values(number: int) -> dict[str, Any]:
     """One registration: a name, two CIDs of the usual length, two parents."""
-    kinds = ["string", "string", "string", "bytes32[]", "uint256"]
     cid = f"bafkrei{keccak(number.to_bytes(8, 'big')).hex()[:52]}"
     parents = [keccak(b"a" + number.to_bytes(8, "big")), keccak(b"b" + number.to_bytes(8, "big"))]
-    values = [f"operator/cell-{number:08d}-rsrp", cid, cid[::-1], parents, 65_536]
+    return {
+        "name": f"operator/cell-{number:08d}-rsrp",
+        "cid": cid,
+        "metadataCid": cid[::-1],
+        "parents": parents,
+        "size": 65_536,
+    }
+
+
+def naive_call(number: int) -> bytes:
+    """The call data of a registration."""
+    kinds = ["string", "string", "string", "bytes32[]", "uint256"]
+    values = list(naive_values(number).values())
     return keccak(f"register({','.join(kinds)})".encode())[:4] + encode(kinds, values)
 
 

@@ -41,12 +41,12 @@ def measure(*, full: bool) -> list[Result]:
         relay = stack.enter_context(_relay(rpc))
         weights = folder / "twin.csv"
         weights.write_text("a,b\n1,2\n")
-        _registered(found, prepared(found, weights, 400, "warm"))
+        registered(found, prepared(found, weights, 400, "warm"))
         single = _one_by_one(found, weights, 5)
         naive = _naive(rpc, relay, 100)
         works = prepared(found, weights, items, "bench")
         before = busy(found)
-        rate = _registered(found, works)
+        rate = registered(found, works)
         spent = {name: cpu - before[name] for name, cpu in busy(found).items()}
         naive = (naive + _naive(rpc, relay, 100)) / 2
     each = ", ".join(f"{name} {1000 * cpu / items:.2f}" for name, cpu in spent.items())
@@ -70,7 +70,7 @@ def prepared(found: Installation, weights: Path, count: int, run: str, first: in
         return Submitter(client._session).prepare_many(works)  # the step before what is measured
 
 
-def _registered(found: Installation, works: list[Prepared]) -> float:
+def registered(found: Installation, works: list[Prepared]) -> float:
     """Registrations per second, from the first byte sent to the last receipt verified."""
     with found.client() as client:
         submitter, collector = Submitter(client._session), Collector(client._session.http)

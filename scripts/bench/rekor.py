@@ -1,0 +1,183 @@
+"""Rekor v2, Sigstore's transparency log, beside our gateway's log in one run over loopback.
+
+Theirs: an entry is the signed digest of something, answered once a checkpoint covers it. Ours: a signed
+submission, judged against the consortium, durable in the log, answered with a signed promise; the clock runs
+until a checkpoint covers them all. What has no counterpart in Rekor is left out: the content is uploaded
+before, and nothing is sealed on the chain meanwhile.
+"""
+
+import json
+import tempfile
+import time
+from contextlib import ExitStack, closing
+from functools import partial
+from hashlib import sha256
+from itertools import count
+from pathlib import Path
+from statistics import median
+from urllib.parse import urlsplit
+
+from crowd import crowd, post
+from installation import Installation, on_anvil
+from kit import Result, seconds, side_by_side
+from rekor_server import VERSION, Rekor, rekor
+from through import anvil, prepared
+
+from registry.audit.completeness import Answer, Trust, page, page_to_json, verify_page
+from registry.audit.logstore import LogStore
+from registry.core.checkpoint import Checkpoint
+from registry.core.ids import Address, address_of, keccak
+from registry.core.log import LogEntry
+from registry.core.note import Note, NoteSigner
+from registry.sdk.carrying import upload_small
+
+PER_KEY = 20
+ROUNDS = 3
+CROWD, LARGE_CROWD = 64, 512
+ARRAY = 200
+_NAME = f"Rekor {VERSION}"
+
+
+def measure(*, full: bool) -> list[Result]:
+    """Entries per second, then everything of one key in a grown log."""
+    share, size = (2_000, 100_000) if full else (500, 20_000)
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        rpc = stack.enter_context(anvil(folder / "anvil"))
+        ours = Gateway(stack.enter_context(on_anvil(folder, rpc, miners=0)), folder)
+        slow = stack.enter_context(rekor(folder / "slow", "1s", 1))
+        fast = stack.enter_context(rekor(folder / "fast", "100ms", size // PER_KEY))
+        alike = side_by_side(lambda: ours.send(share, 1, CROWD), lambda: slow.send(share, CROWD), ROUNDS)
+        best = side_by_side(
+            lambda: ours.send(4 * share, ARRAY, 2), lambda: fast.send(4 * share, LARGE_CROWD), ROUNDS
+        )
+        fast.send(size - len(fast), LARGE_CROWD)
+        asked = _asked(folder, fast, size)
+    what = "signed entries per second until a checkpoint covers them"
+    return [
+        _rates(
+            f"{what}, {CROWD} clients, one entry a request, a checkpoint a second",
+            share,
+            alike,
+            ("", ""),
+            "Rekor's clients wait for the checkpoint, ours for a signed promise",
+        ),
+        _rates(
+            f"{what}, each in its best way",
+            4 * share,
+            best,
+            (f", 2 clients, {ARRAY} entries a request", f", {LARGE_CROWD} clients, a checkpoint in 100 ms"),
+            "Rekor takes one entry a request; its default is a checkpoint in 10 s",
+        ),
+        *asked,
+    ]
+
+
+def _rates(what: str, size: int, took: tuple[float, float], ways: tuple[str, str], note: str) -> Result:
+    ours, theirs = size / took[0], size / took[1]
+    return Result(
+        what,
+        f"{ours:.0f}/s{ways[0]}",
+        f"{_NAME}: {theirs:.0f}/s{ways[1]}",
+        ours / theirs,
+        1,
+        f"median of {ROUNDS} times {size:,}; {note}",
+    )
+
+
+class Gateway:
+    """Our gateway, and signed submissions to send it; their signing and their content are not timed."""
+
+    def __init__(self, found: Installation, folder: Path) -> None:
+        self._found = found
+        self._port = urlsplit(found.url).port or 80
+        self._weights = folder / "twin.csv"
+        self._weights.write_text("a,b\n1,2\n")
+        self._runs = count()
+
+    def send(self, how_many: int, at_once: int, clients: int) -> float:
+        """Seconds until new submissions are in the log under a checkpoint."""
+        works = prepared(self._found, self._weights, how_many, f"run{next(self._runs)}")
+        with self._found.client() as client:
+            upload_small(client._session.http, works)
+            before = _size(client.audit.checkpoint("gateway"))
+            bodies = [work.signed.model_dump(mode="json") for work in works]
+            requests = [
+                post("/v1/submissions", bodies[first] if at_once == 1 else bodies[first : first + at_once])
+                for first in range(0, how_many, at_once)
+            ]
+            start = time.perf_counter()
+            _, answers = crowd(self._port, requests, clients)
+            while _size(client.audit.checkpoint("gateway")) < before + how_many:
+                time.sleep(0.01)
+            took = time.perf_counter() - start
+        taken = [json.loads(answer) for answer in answers]
+        promised = [one for some in taken for one in (some if isinstance(some, list) else [some])]
+        if len(promised) != how_many or not all(one.get("promise") for one in promised):
+            raise RuntimeError(f"a submission has no promise: {promised[0]}")
+        return took
+
+
+def _size(checkpoint: bytes) -> int:
+    return Checkpoint.parse(Note.parse(checkpoint).text).size
+
+
+def _asked(folder: Path, theirs: Rekor, size: int) -> list[Result]:
+    """Both logs hold as many entries of as many signers; both answers are checked against the checkpoint."""
+    signer = NoteSigner("bench/gateway", sha256(b"bench").digest())
+    trust = Trust(signer.key.name, (signer.key,))
+    with closing(LogStore(folder / "log.db", signer, lambda: int(time.time()))) as log:
+        _fill(log, size)
+        keys = [f"actor:{_actor(number * 37 % (size // PER_KEY))}" for number in range(100)]
+
+        def checked(key: str) -> Answer:
+            return verify_page(page(log, key), trust)
+
+        if any(len(checked(key).entries) != PER_KEY for key in keys):
+            raise RuntimeError("a signer has other entries than it was given")
+        ours = median(seconds(partial(checked, key)) for key in keys)
+        moved = median(len(json.dumps(page_to_json(page(log, key)))) for key in keys)
+    answers = [theirs.of_key(theirs.public_key(number)) for number in range(2)]
+    if any(len(found) != PER_KEY for found, _ in answers):
+        raise RuntimeError("a key of Rekor's has other entries than it was given")
+    took = median(seconds(partial(theirs.of_key, theirs.public_key(number))) for number in range(3))
+    read = answers[0][1]
+    what = f"every entry of one signer, {PER_KEY} of {size:,}, proved complete"
+    return [
+        Result(
+            what,
+            f"{1e3 * ours:.2f} ms",
+            f"{_NAME}: {1e3 * took:.0f} ms, all its entries read and hashed",
+            took / ours,
+            100,
+            "both from local files, both by the same Python; Rekor v2 has no index to ask",
+        ),
+        Result(
+            f"{what}: bytes a client needs",
+            f"{moved / 1024:.1f} KiB",
+            f"{_NAME}: {read / 1024:,.0f} KiB",
+            read / moved,
+            100,
+        ),
+    ]
+
+
+def _fill(log: LogStore, size: int) -> None:
+    for first in range(0, size, 5_000):
+        log.append([_entry(number, size // PER_KEY) for number in range(first, min(first + 5_000, size))])
+        log.publish()
+
+
+def _entry(number: int, signers: int) -> LogEntry:
+    return LogEntry(
+        "submission_accepted",
+        1_700_000_000 + number // 100,
+        actor=_actor(number % signers),
+        model=f"lab/model-{number % signers}",
+        version="0x" + keccak(number.to_bytes(8, "big")).hex(),
+        details={"size": 65_536, "fee_class": 0},
+    )
+
+
+def _actor(number: int) -> Address:
+    return address_of(keccak(b"actor %d" % number)[12:])

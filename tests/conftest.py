@@ -15,6 +15,32 @@ from registry.config import Home, Settings, load_settings
 from registry.sdk import Client
 from registry.wiring.up import Running, running
 
+# Before any test imports ipfshttpclient, as registry/storage/kubo_rpc.py does: it would warn of urllib3 3.
+os.environ.setdefault("PY_IPFS_HTTP_CLIENT_PATCH_REQUESTS", "no")
+# Files are given to workers in this order: one that lasts minutes must not begin when all others have ended.
+LONGEST_FIRST = (
+    "tests/e2e/test_stacks.py",
+    "tests/contracts/test_ledger_equality.py",
+    "tests/e2e/test_operator_cli.py",
+    "tests/faults/test_service_kill.py",
+    "tests/contracts/test_forge.py",
+    "tests/e2e/test_operations.py",
+    "tests/e2e/test_rewards_kill.py",
+    "tests/faults/test_store_kubo.py",
+    "tests/forensics/test_tamper_trials.py",
+    "tests/e2e/test_rewards_tasks.py",
+    "tests/e2e/test_rewards_updates.py",
+    "tests/e2e/test_audit.py",
+    "tests/faults/test_chain_nodes.py",
+    "tests/faults/test_every_write.py",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest files first, all others as they were found."""
+    places = {name: place for place, name in enumerate(LONGEST_FIRST)}
+    items.sort(key=lambda item: places.get(item.nodeid.partition("::")[0], len(places)))
+
 
 @dataclass(frozen=True)
 class Live:

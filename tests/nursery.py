@@ -1,26 +1,46 @@
-"""`twinledger` as a process that starts at once: forked from one that has read the code already.
+"""`twinledger` as processes that start at once: forked from one that has read the code already.
 
 Reading the code is nine tenths of a start. What is forked is a process of its own that runs the command's own
-`main` and may be killed like any other; nothing but the modules is shared with those before it.
+`main`, in the folder and the environment it was given, and may be killed like any other; nothing but the
+modules is shared with those before it. `python -m registry.cli` itself is what tests/docs and
+tests/e2e/test_interface_cli.py run.
 """
 
+import atexit
+import gc
 import importlib
 import json
 import os
+import pkgutil
 import signal
 import subprocess
 import sys
-from dataclasses import dataclass
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from functools import cache
 from pathlib import Path
-from types import TracebackType
-from typing import NoReturn, Self
+from threading import Lock
+from typing import NoReturn
 
-CODE = ("registry.cli.app", "registry.cli.serving", "registry.wiring.up", "registry.api.app")
+PACKAGES = ("registry.cli", "registry.wiring", "registry.api", "registry.sdk", "miners")
+
+
+@dataclass(frozen=True)
+class Start:
+    """What a command is given: its words, where it runs, and the files that are its three streams."""
+
+    arguments: list[str]
+    folder: str
+    environment: dict[str, str]
+    stdin: str
+    stdout: str
+    stderr: str
 
 
 @dataclass(frozen=True)
 class Child:
-    """A command that was started; the part of Popen that its starter needs."""
+    """A command that was started; the part of Popen that its starters need."""
 
     pid: int
     nursery: "Nursery"
@@ -29,80 +49,135 @@ class Child:
         """Its exit code, None while it runs; negative when a signal ended it."""
         return self.nursery.ask({"poll": self.pid})
 
-    def wait(self, timeout: float | None = None) -> int:
-        """Its exit code when it ends; a limit is the nursery's reader's to keep."""
-        code = self.nursery.ask({"wait": self.pid})
-        assert code is not None
+    def wait(self, timeout: float = 600) -> int:
+        """Its exit code when it ends."""
+        end = time.monotonic() + timeout
+        while (code := self.poll()) is None:
+            if time.monotonic() > end:
+                raise TimeoutError(f"process {self.pid} has not ended within {timeout} s")
+            time.sleep(0.01)
         return code
 
     def send_signal(self, number: signal.Signals) -> None:
-        """Send it a signal; it is there until it was waited for."""
-        os.kill(self.pid, number)
+        """Send it a signal, if it still runs."""
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+    def terminate(self) -> None:
+        """Ask it to end, as an operator would."""
+        self.send_signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """`kill -9`, and wait until it is gone."""
+        self.send_signal(signal.SIGKILL)
+        self.wait()
 
 
 class Nursery:
     """Starts commands, and is the one that may wait for them."""
 
     def __init__(self) -> None:
-        self._parent: subprocess.Popen[str] | None = None
+        pipe = subprocess.PIPE
+        self._parent = subprocess.Popen([sys.executable, __file__], stdin=pipe, stdout=pipe, text=True)
+        self._lock = Lock()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._parent is not None:
-            self._parent.communicate()
-
-    def start(self, arguments: list[str], log: Path) -> Child:
-        """Start a command; what it says goes behind the log."""
-        pid = self.ask({"start": arguments, "log": str(log)})
+    def start(
+        self,
+        *arguments: object,
+        folder: Path,
+        environment: Mapping[str, str],
+        stdout: Path = Path(os.devnull),
+        stderr: Path = Path(os.devnull),
+        stdin: Path = Path(os.devnull),
+    ) -> Child:
+        """Start a command; what it says goes behind what its files hold already."""
+        words = [str(argument) for argument in arguments]
+        streams = (str(path) for path in (stdin, stdout, stderr))
+        pid = self.ask({"start": asdict(Start(words, str(folder), dict(environment), *streams))})
         assert pid is not None
         return Child(pid, self)
 
     def ask(self, question: dict[str, object]) -> int | None:
         """One question, one number."""
-        if self._parent is None:
-            pipe = subprocess.PIPE
-            self._parent = subprocess.Popen([sys.executable, __file__], stdin=pipe, stdout=pipe, text=True)
         assert self._parent.stdin is not None
         assert self._parent.stdout is not None
-        self._parent.stdin.write(json.dumps(question) + "\n")
-        self._parent.stdin.flush()
-        answer: int | None = json.loads(self._parent.stdout.readline())
+        with self._lock:
+            self._parent.stdin.write(json.dumps(question) + "\n")
+            self._parent.stdin.flush()
+            answer: int | None = json.loads(self._parent.stdout.readline())
         return answer
 
-
-def _answer(question: dict[str, object], running: set[int]) -> int | None:
-    if "start" in question:
-        started = os.fork() or _become(question)
-        running.add(started)
-        return started
-    flag = os.WNOHANG if "poll" in question else 0
-    pid, status = os.waitpid(int(str(question.get("poll") or question["wait"])), flag)
-    running.discard(pid)
-    return os.waitstatus_to_exitcode(status) if pid else None
+    def close(self) -> None:
+        """End whatever still runs."""
+        self._parent.communicate()
 
 
-def _become(question: dict[str, object]) -> NoReturn:
+@cache
+def nursery() -> Nursery:
+    """The one of this test process."""
+    made = Nursery()
+    atexit.register(made.close)
+    return made
+
+
+class _Children:
+    """What was forked here, and how it ended: a process can be waited for only once."""
+
+    def __init__(self) -> None:
+        self._codes: dict[int, int | None] = {}
+
+    def start(self, start: Start) -> int:
+        pid = os.fork() or _become(start)
+        self._codes[pid] = None
+        return pid
+
+    def poll(self, pid: int) -> int | None:
+        if self._codes[pid] is None:
+            ended, status = os.waitpid(pid, os.WNOHANG)
+            if ended:
+                self._codes[pid] = os.waitstatus_to_exitcode(status)
+        return self._codes[pid]
+
+    def kill(self) -> None:
+        for pid in self._codes:
+            if self.poll(pid) is None:
+                os.kill(pid, signal.SIGKILL)
+
+
+def _become(start: Start) -> NoReturn:
     from registry.cli.app import main
 
-    log = os.open(str(question["log"]), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
-    nothing = os.open(os.devnull, os.O_RDONLY)
-    for taken, given in ((0, nothing), (1, log), (2, log)):
-        os.dup2(given, taken)
-    arguments = question["start"]
-    assert isinstance(arguments, list)
-    main([str(argument) for argument in arguments])
+    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
+    ends = ((start.stdin, os.O_RDONLY), (start.stdout, flags), (start.stderr, flags))
+    for stream, (path, how) in enumerate(ends):
+        opened = os.open(path, how)
+        os.dup2(opened, stream)
+        os.close(opened)
+    sys.stdin = os.fdopen(0)  # what the parent has read ahead is not this command's
+    os.chdir(start.folder)
+    os.environ.clear()
+    os.environ.update(start.environment)
+    main(start.arguments)
     raise AssertionError("main always exits")
 
 
+def _read_the_code() -> None:
+    for name in PACKAGES:
+        package = importlib.import_module(name)
+        for module in pkgutil.iter_modules(package.__path__, f"{name}."):
+            if not module.name.endswith("__main__"):
+                importlib.import_module(module.name)
+    gc.freeze()
+
+
 if __name__ == "__main__":
-    for name in CODE:
-        importlib.import_module(name)
-    children: set[int] = set()
+    _read_the_code()
+    children = _Children()
     for line in sys.stdin:
-        print(json.dumps(_answer(json.loads(line), children)), flush=True)
-    for child in children:
-        os.kill(child, signal.SIGKILL)
+        question = json.loads(line)
+        start = question.get("start")
+        print(
+            json.dumps(children.start(Start(**start)) if start else children.poll(question["poll"])),
+            flush=True,
+        )
+    children.kill()

@@ -5,16 +5,13 @@ import ipaddress
 import json
 import os
 import re
-import signal
 import socket
 import subprocess
-import sys
 import tempfile
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +21,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from eth_keyfile.keyfile import create_keyfile_json
+from nursery import Child, nursery
 
 from registry.chain.rpc import RpcChain
 from registry.chain.sender import Sender
@@ -52,17 +50,19 @@ class Done:
 
 def twinledger(*arguments: object, home: Path, given: str = "", **environment: str) -> Done:
     """Run one command to its end."""
-    done = subprocess.run(
-        command(*arguments, home=home),
-        input=given,
-        capture_output=True,
-        text=True,
-        check=False,
-        env=surroundings(home, environment),
-        cwd=home.parent,
-        timeout=600,
-    )
-    return Done(done.returncode, done.stdout, done.stderr)
+    with tempfile.TemporaryDirectory(prefix="twinledger-command-") as folder:
+        stdin, stdout, stderr = (Path(folder) / name for name in ("in", "out", "err"))
+        stdin.write_text(given)
+        child = nursery().start(
+            *command(*arguments, home=home),
+            folder=home.parent,
+            environment=surroundings(home, environment),
+            stdin=stdin,
+            stdout=stdout,
+            stderr=stderr,
+        )
+        code = child.wait()
+        return Done(code, stdout.read_text(), stderr.read_text())
 
 
 def succeed(*arguments: object, home: Path, given: str = "", **environment: str) -> Any:
@@ -73,7 +73,7 @@ def succeed(*arguments: object, home: Path, given: str = "", **environment: str)
 
 
 def command(*arguments: object, home: Path) -> list[str]:
-    return [sys.executable, "-m", "registry.cli", *map(str, arguments), "--home", str(home)]
+    return [*map(str, arguments), "--home", str(home)]
 
 
 def surroundings(home: Path, given: dict[str, str]) -> dict[str, str]:
@@ -82,59 +82,50 @@ def surroundings(home: Path, given: dict[str, str]) -> dict[str, str]:
     return kept | {"HOME": str(home.parent), "PYTHONPATH": str(DEVNET.parents[1])} | given
 
 
-@dataclass
+@dataclass(frozen=True)
 class Process:
     """A command that runs until it is stopped; what it says on stderr is kept."""
 
-    popen: "subprocess.Popen[str]"
-    said: list[str] = field(default_factory=list)
+    child: Child
+    stderr: Path
 
-    def __post_init__(self) -> None:
-        self._reader = threading.Thread(target=self._read, daemon=True)
-        self._reader.start()
-
-    def _read(self) -> None:
-        assert self.popen.stderr is not None
-        with self.popen.stderr as stream:
-            self.said.extend(iter(stream.readline, ""))
+    @property
+    def said(self) -> list[str]:
+        """All its whole lines."""
+        return [line for line in self.stderr.read_text().splitlines(True) if line.endswith("\n")]
 
     def wait_for(self, pattern: str) -> str:
         """The first group of the first line that fits; the limit only keeps a broken run from hanging."""
         end = time.monotonic() + _PATIENCE_S
         while time.monotonic() < end:
-            for line in list(self.said):
-                if found := re.search(pattern, line):
-                    return found[1]
-            assert self.popen.poll() is None, "".join(self.said)
-            time.sleep(0.05)
-        raise AssertionError(f"it never said {pattern}: {''.join(self.said)}")
+            if found := re.search(pattern, "".join(self.said)):
+                return found[1]
+            assert self.child.poll() is None, self.stderr.read_text()
+            time.sleep(0.02)
+        raise AssertionError(f"it never said {pattern}: {self.said}")
 
     def stop(self) -> int:
         """SIGTERM, as an operator would."""
-        if self.popen.poll() is None:
-            self.popen.send_signal(signal.SIGTERM)
-        code = self.popen.wait(_PATIENCE_S)
-        self._reader.join(10)
-        return code
+        self.child.terminate()
+        return self.child.wait(_PATIENCE_S)
 
 
 @contextmanager
 def running(*arguments: object, home: Path, **environment: str) -> Iterator[Process]:
     """Start a command; it is stopped in the end, whatever happens."""
-    popen = subprocess.Popen(
-        command(*arguments, home=home),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=surroundings(home, environment),
-        cwd=home.parent,
-    )
-    process = Process(popen)
-    try:
-        yield process
-    finally:
-        if popen.poll() is None:
+    with tempfile.TemporaryDirectory(prefix="twinledger-process-") as folder:
+        stderr = Path(folder) / "err"
+        stderr.touch()
+        child = nursery().start(
+            *command(*arguments, home=home),
+            folder=home.parent,
+            environment=surroundings(home, environment),
+            stderr=stderr,
+        )
+        process = Process(child, stderr)
+        try:
+            yield process
+        finally:
             process.stop()
 
 

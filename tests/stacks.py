@@ -199,7 +199,7 @@ def _processes(
         finally:
             # All at once: each ends what it is doing first, and none of them needs another for that.
             for process in (*miners, *gateways):
-                process.popen.terminate()
+                process.child.terminate()
 
 
 def _is_section(text: str) -> bool:

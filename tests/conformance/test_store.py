@@ -24,8 +24,6 @@ from registry.storage.unixfs import file_link, import_file, weights_root
 KUBO = [address for address in os.environ.get("TWINLEDGER_KUBO_API", "").split(",") if address]
 TOKEN = os.environ.get("TWINLEDGER_KUBO_TOKEN_FILE")
 MIB = 1 << 20
-# Where another test has imported ipfshttpclient first, its sessions warn of urllib3 3; the project pins 2.
-pytestmark = pytest.mark.filterwarnings("ignore:The 'strict' parameter:FutureWarning")
 
 
 def _kubo_marks() -> list[pytest.MarkDecorator]:

@@ -18,7 +18,6 @@ KUBO = os.environ.get("TWINLEDGER_KUBO_API", "").split(",")[0]
 TOKEN = os.environ.get("TWINLEDGER_KUBO_TOKEN_FILE")
 REASON = "kubo: TWINLEDGER_KUBO_API names no daemon (start two with scripts/devnet/kubo)"
 NEEDS_KUBO = [] if KUBO or os.environ.get("CI") == "true" else [pytest.mark.skip(reason=REASON)]
-pytestmark = pytest.mark.filterwarnings("ignore:The 'strict' parameter:FutureWarning")
 
 
 @pytest.fixture

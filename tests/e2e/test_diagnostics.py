@@ -24,7 +24,7 @@ def ask(url: str, path: str, **headers: str) -> tuple[int, dict[str, str]]:
 def told(process: Process, request: str) -> dict[str, Any]:
     """The JSON line about a request, once it is written."""
     for _ in range(200):
-        for line in list(process.said):
+        for line in process.said:
             if line.startswith("{") and (found := json.loads(line)).get("request_id") == request:
                 return dict(found)
         time.sleep(0.05)
@@ -47,11 +47,12 @@ def test_each_request_is_one_line_of_json_under_its_id_and_nothing_secret_is_sai
         made = headers["x-request-id"]
         assert made != "no good id!" and told(up, made)["status"] == 401
         assert up.stop() == 0
-    told_in_all = "".join(up.said)
+        said = up.said
+    told_in_all = "".join(said)
     assert SECRET not in told_in_all
     # What is no JSON is what `up` itself announces to a person.
-    assert [line for line in up.said if not line.startswith("{")] == [
-        line for line in up.said if "TwinLedger is up at" in line
+    assert [line for line in said if not line.startswith("{")] == [
+        line for line in said if "TwinLedger is up at" in line
     ]
     secrets = [json.loads(path.read_text()).get("address", "") for path in (home / "keys").glob("*.json")]
     assert secrets

@@ -1,13 +1,12 @@
 """kill -9 of the whole installation after every step of a task: nothing is lost, nothing is paid twice."""
 
 import os
-import signal
-import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from nursery import Child, nursery
 
 sys.path.append(str(Path(__file__).parent))
 
@@ -23,16 +22,14 @@ class Installation:
     """`twinledger up` as a process that can be killed; the port stays, so that clients stay valid."""
 
     home: Home
-    process: subprocess.Popen[bytes] | None = None
+    process: Child | None = None
     url: str = ""
 
     def up(self) -> None:
         port = self.url.rpartition(":")[2] or "0"
-        words = [sys.executable, "-m", "registry.cli", "up", "--home", str(self.home.root), "--port", port]
         before = self.home.client.stat().st_mtime_ns if self.home.client.exists() else 0
-        self.process = subprocess.Popen(
-            words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env={**os.environ}
-        )
+        words = ("up", "--home", self.home.root, "--port", port)
+        self.process = nursery().start(*words, folder=self.home.root.parent, environment=os.environ)
         wait_until(lambda: self.home.client.exists() and self.home.client.stat().st_mtime_ns != before, 120)
         wait_until(self._ready, 60)
         with self.client() as found:
@@ -47,8 +44,7 @@ class Installation:
 
     def kill(self) -> None:
         assert self.process is not None
-        self.process.send_signal(signal.SIGKILL)
-        self.process.wait()
+        self.process.kill()
 
     def again(self) -> None:
         """Killed without warning, and started again."""

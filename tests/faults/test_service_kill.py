@@ -4,21 +4,18 @@ After each restart every acknowledged submission is sealed or pending, nothing i
 head continues, and `doctor` finds nothing. The number of trials is TWINLEDGER_TEST_KILLS (30).
 """
 
-import json
 import os
 import random
-import signal
-import subprocess
-import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 from conftest import write_weights
-from nursery import Child, Nursery
+from nursery import Child, nursery
+from processes import twinledger
 
 from registry.errors import RegistryError
 from registry.sdk import Client
@@ -26,7 +23,6 @@ from registry.sdk.submitting import Work
 
 KILLS = int(os.environ.get("TWINLEDGER_TEST_KILLS", "30"))
 SEED = int(os.environ.get("TWINLEDGER_TEST_SEED", "9"))
-COMMAND = (sys.executable, "-m", "registry.cli")
 
 
 @dataclass
@@ -34,8 +30,7 @@ class Installation:
     """`twinledger up` as a process that may be killed."""
 
     folder: Path
-    nursery: Nursery
-    process: subprocess.Popen[bytes] | Child | None = None
+    process: Child | None = None
     acknowledged: set[str] = field(default_factory=set)
 
     @property
@@ -48,33 +43,26 @@ class Installation:
 
     def start(self) -> None:
         """As an operator starts it."""
-        with self.log.open("ab") as log:
-            self._wait_for(lambda: subprocess.Popen([*COMMAND, *self._arguments()], stdout=log, stderr=log))
-
-    def start_again(self) -> None:
-        """The same command, without reading the code once more."""
-        self._wait_for(lambda: self.nursery.start(self._arguments(), self.log))
-
-    def _arguments(self) -> list[str]:
-        return ["up", "--home", str(self.home), "--port", "0"]
-
-    def _wait_for(self, begin: Callable[[], subprocess.Popen[bytes] | Child]) -> None:
         known = self.home / "client.toml"
         known.unlink(missing_ok=True)
-        self.process = begin()
+        self.process = nursery().start(
+            *("up", "--home", self.home, "--port", "0"),
+            folder=self.folder,
+            environment=os.environ,
+            stderr=self.log,
+        )
         while not known.exists():
             assert self.process.poll() is None, self.log.read_text()
             time.sleep(0.01)
 
     def kill(self) -> None:
         assert self.process is not None
-        self.process.send_signal(signal.SIGKILL)
-        self.process.wait()
+        self.process.kill()
 
     def stop(self) -> None:
         assert self.process is not None
-        self.process.send_signal(signal.SIGTERM)
-        assert self.process.wait(timeout=60) == 0
+        self.process.terminate()
+        assert self.process.wait(60) == 0
 
     def submit_until_dead(self, seeds: Iterator[int]) -> None:
         """Submit one after the other; what was acknowledged is remembered, an error ends it."""
@@ -93,12 +81,10 @@ class Installation:
 
 @pytest.fixture
 def installation(tmp_path: Path) -> Iterator[Installation]:
-    with Nursery() as nursery:
-        made = Installation(tmp_path, nursery)
-        made.start()
-        yield made
-        if made.process is not None and made.process.poll() is None:
-            made.kill()
+    made = Installation(tmp_path)
+    made.start()
+    yield made
+    made.kill()
 
 
 def wait_for_all(client: Client, version_ids: set[str]) -> None:
@@ -122,7 +108,7 @@ def test_nothing_acknowledged_is_lost_by_kill_9(installation: Installation) -> N
         installation.kill()
         for worker in workers:
             worker.join()
-        installation.start_again()
+        installation.start()
         with Client(home=installation.home) as client:
             states = {
                 version_id: client.submission(version_id).state for version_id in installation.acknowledged
@@ -160,17 +146,10 @@ def sizes(client: Client) -> Iterator[dict[str, int]]:
 
 
 def doctor(installation: Installation) -> int:
-    done = subprocess.run(
-        [*COMMAND, "doctor", "--home", str(installation.home), "--json"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode:
-        print(done.stdout, done.stderr)
-    else:
-        json.loads(done.stdout)
-    return done.returncode
+    done = twinledger("doctor", "--json", home=installation.home)
+    if done.code:
+        print(done.out, done.err)
+    return done.code
 
 
 def test_a_deleted_projection_is_rebuilt_the_same(installation: Installation, tmp_path: Path) -> None:

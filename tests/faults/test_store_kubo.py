@@ -22,7 +22,6 @@ from registry.storage.kubo import KuboStore
 from registry.storage.replicated import open_kubo
 from registry.storage.unixfs import import_file
 
-pytestmark = pytest.mark.filterwarnings("ignore:The 'strict' parameter:FutureWarning")
 DEVNET = Path(__file__).parents[2] / "scripts" / "devnet" / "kubo"
 MIB = 1 << 20
 # Read before a fixture moves HOME: the engines are built into the cache of the person who runs the tests.

@@ -9,8 +9,6 @@ import ipfshttpclient
 import pytest
 import requests
 
-# ipfshttpclient hands urllib3 an argument that urllib3 2 warns about; the project pins urllib3 below 3.
-pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning")
 PROFILE = {"cid_version": 1, "raw_leaves": True, "chunker": "size-1048576", "opts": {"max-file-links": 1024}}
 
 

@@ -31,7 +31,7 @@ PUBLISHED = 26.6
 
 def measure(*, full: bool) -> list[Result]:
     """Both are warm before the clock starts."""
-    ours, theirs = (10_000, 2_000) if full else (2_000, 400)
+    ours, theirs = (10_000, 1_000) if full else (1_000, 200)
     with ExitStack() as stack:
         # PostgreSQL runs as another user, who must reach its folder.
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(dir="/var/tmp")))

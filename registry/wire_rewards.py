@@ -15,7 +15,7 @@ from registry.core.canonical import canonical
 from registry.core.ids import Address, hex32, parse_hex32, to_address
 from registry.core.measurement import Measurement
 from registry.core.version import Contribution
-from registry.wire import AddressText, Body, Count, Hex32, Signature, Wei, signature_of
+from registry.wire import AddressText, Body, Count, Hex32, PromiseBody, Signature, Wei, signature_of
 
 Ppm = Annotated[int, Field(ge=0, le=1_000_000)]
 Word = Annotated[str, Field(pattern=r"^(0|[1-9][0-9]{0,77})$")]
@@ -123,6 +123,15 @@ class EntryBody(Body):
     device_signature: Signature
     aggregator_signature: Signature | None
     measurements: list[StatementBody]
+
+
+class TakenBody(EntryBody):
+    """What a gateway answers to a signature under a contribution: the record, and its promise to the device.
+
+    `promise` is null for what a release took that made none.
+    """
+
+    promise: PromiseBody | None
 
 
 class StandingBody(Body):

@@ -13,7 +13,9 @@ from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 from conftest import write_weights
+from numpy.typing import NDArray
 from sqlalchemy import func, select
 
 from registry.audit import case
@@ -21,7 +23,7 @@ from registry.audit.gatewaylog import Caller
 from registry.cli.serving import in_background
 from registry.config import Home, Settings, load_settings
 from registry.core.cid import manifest_cid
-from registry.core.ids import keccak, parse_hex32
+from registry.core.ids import keccak, parse_hex32, sha256
 from registry.core.signing import KeySigner
 from registry.database import reading
 from registry.index.schema import CHAIN_TABLES
@@ -106,10 +108,8 @@ def seal(client: Client, folder: Path) -> bytes:
 
 
 def make_chain_rows(client: Client, gateway: Gateway, folder: Path) -> None:
-    """A task, an offer, a cancelled version and a closed epoch: then no table is empty."""
-    validators = [KeySigner(keccak(f"tampered: {n}".encode())).address for n in range(3)]
-    parameters = ParametersBody(model="local/kept", validators=validators)
-    client.tasks.create(TaskPlan(parameters, "stackelberg", client.address, seats=4, unit=10**12, bond=1000))
+    """A round, an offer, a cancelled version and a closed epoch: then no table is empty."""
+    make_round(client, folder)
     client.services.offer(keccak(b"a job"), "aggregation", 40)
     seed = 10
     while "closes" in empty_tables(gateway):  # whoever seals in a new epoch closes the one before
@@ -119,6 +119,37 @@ def make_chain_rows(client: Client, gateway: Gateway, folder: Path) -> None:
     assert not missing, missing
     count = len(gateway.service.index.version_ids())
     wait_until(lambda: gateway.logs.chain.view("kind:registered").count == count)
+
+
+def make_round(client: Client, folder: Path) -> None:
+    """Two devices contribute and hand over; the aggregator signs one of them, and a validator measures it."""
+    with ExitStack() as stack:
+
+        def member(name: str, role: str) -> Client:
+            signer = KeySigner(keccak(f"tampered: {name}".encode()))
+            client.members.add(signer.address, "beta", [role])
+            made = stack.enter_context(Client(client.http.url, signer, home=folder / name))
+            made.members.make_key()
+            return made
+
+        devices = [member(f"device {n}", "device") for n in range(2)]
+        validators = [member(f"validator {n}", "validator") for n in range(3)]
+        parameters = ParametersBody(model="local/kept", validators=[one.address for one in validators])
+        plan = TaskPlan(parameters, "stackelberg", client.address, seats=4, unit=10**12, bond=1000, bids_s=1)
+        task = client.tasks.create(plan)
+        wait_until(lambda: time.time() > task.reveals_until + 1)
+        client.tasks.begin(task.task, 0, sha256(b"evaluation set"))
+        update = np.arange(8, dtype="<f4")
+        contribute(devices[0], task.task, update)
+        for entry in client.tasks.countersign(task.task, 0):
+            evaluation, losses = sha256(b"evaluation set"), (10**6, 400_000)
+            validators[0].tasks.measure(entry, evaluation=evaluation, losses=losses, update=update)
+        contribute(devices[1], task.task, update + 1)
+
+
+def contribute(device: Client, task: int, update: NDArray[np.float32]) -> None:
+    device.tasks.contribute(task, 0, sha256(update.tobytes()), samples=7, cell="local/tower-1")
+    device.tasks.hand_over(task, 0, update.tobytes())
 
 
 def empty_tables(gateway: Gateway) -> set[str]:
@@ -140,13 +171,14 @@ def more_than_a_tile(gateway: Gateway) -> None:
 
 def leave_unsealed(client: Client, gateway: Gateway, folder: Path) -> None:
     """One submission that waits, one that expired and one that was cancelled."""
-    now = client.account.show().chain_time
-    for seed, deadline in ((4, None), (5, None), (6, now + 4)):
+    for seed in (4, 5, 6):
+        now = client.account.show().chain_time
+        deadline = now + 10 if seed == 6 else None
         files = [write_weights(folder / f"{seed}.safetensors", seed)]
         status = client.submit(f"local/waits-{seed}", files, {}, wait=False, deadline=deadline)
         if seed == 5:
             client.cancel(status.version_id)
-    time.sleep(max(0.0, now + 6 - time.time()))
+    time.sleep(max(0.0, now + 12 - time.time()))
     client.alias("local/kept", "late", "local/kept@v1")  # a block after the deadline
     states = (PoolState.PENDING, PoolState.EXPIRED, PoolState.CANCELLED)
     wait_until(lambda: all(gateway.pool.count(state) for state in states))

@@ -10,6 +10,7 @@ from registry.api import accounts, audit, content, fees, gateway, services, subm
 from registry.api.described import describing
 from registry.api.exchange import asker_of, in_thread, problem_response
 from registry.api.guard import Guard
+from registry.api.halted import Halted
 from registry.api.pace import Buckets, Pace
 from registry.api.threads import Turnstile, open_threads
 from registry.api.trace import Trace
@@ -38,6 +39,7 @@ def create_app(service: Service, settings: Settings) -> FastAPI:
     app.state.service = service
     app.state.settings = settings
     app.state.buckets = Buckets(settings.limits)
+    app.add_middleware(Halted, service=service)
     app.add_middleware(Turnstile, threads=open_threads())
     app.add_middleware(Pace, buckets=app.state.buckets)
     app.add_middleware(Guard, tls=settings.api.tls_certificate_file is not None)

@@ -6,12 +6,14 @@ from registry.api.exchange import SELF_SIGNED, Number, answer, caller_of, in_thr
 from registry.api.pages import integer, page, page_size
 from registry.core.ids import to_address
 from registry.errors import Malformed
+from registry.service import Asker
 from registry.wire import RawTransaction, TransactionAnswer, signature_of
 from registry.wire_payouts import PayoutFile
 from registry.wire_rewards import (
     EntryBody,
     SignedContribution,
     SignedMeasurementBody,
+    TakenBody,
     contribution_of,
     measurement_of,
 )
@@ -55,14 +57,15 @@ async def list_contributions(request: Request, task: Number) -> Response:
     return answer({"items": taken, "next": following})
 
 
-@router.post("/v1/tasks/{task}/contributions", status_code=202, response_model=EntryBody)
+@router.post("/v1/tasks/{task}/contributions", status_code=202, response_model=TakenBody)
 async def contribute(request: Request, task: Number) -> Response:
     """Take a contribution signed by its device, or the aggregator's countersignature."""
     tasks = service_of(request).tasks
 
-    def act(body: SignedContribution, _caller: object) -> EntryBody:
+    def act(body: SignedContribution, caller: Asker) -> TakenBody:
         _same_task(task, body.contribution.task)
-        return tasks.contribute(contribution_of(body.contribution), signature_of(body.signature))
+        given, signature = contribution_of(body.contribution), signature_of(body.signature)
+        return tasks.contribute(given, signature, caller.network)
 
     return await post(request, SELF_SIGNED, SignedContribution, act, status=202)
 

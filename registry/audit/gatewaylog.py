@@ -140,6 +140,7 @@ class GatewayLog:
         self._salt = salt
         self._merge_delay_s = merge_delay_s
         self._newest = log.entry(len(log) - 1).entry.time if len(log) else 0
+        self.openings.drop_from(len(log))
         self._locate_leftovers()
 
     def _locate_leftovers(self) -> None:
@@ -255,10 +256,17 @@ class GatewayLog:
         """A checkpoint of some log was anchored."""
         return self.write("anchored", details={"origin": origin, "size": size, "tx_hash": tx_hash})
 
-    def forget_before(self, time: int, *, reason: str) -> int:
-        """Delete the openings from before a time, and say so in the log; no proof breaks."""
-        count = self.openings.delete_before(time)
+    def forget_before(self, time: int, *, reason: str, also: Sequence[OpeningStore] = ()) -> int:
+        """Say in the log that the openings from before a time are deleted, and do it; no proof breaks.
+
+        The word comes first: an opening that is missing without it was taken away by somebody else.
+        `also` are those beside logs that were put aside.
+        """
+        stores = (self.openings, *also)
+        count = sum(store.count_before(time) for store in stores)
         self.write("openings_deleted", details={"before": time, "count": count, "reason": reason[:512]})
+        for store in stores:
+            store.delete_before(time)
         return count
 
 

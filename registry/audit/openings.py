@@ -99,6 +99,17 @@ class OpeningStore:
             (time,) = self._db.execute("SELECT MIN(time) FROM openings").fetchone()
         return None if time is None else int(time)
 
+    def count_before(self, time: int) -> int:
+        """How many were made before this time and are left."""
+        with self._guard:
+            (count,) = self._db.execute("SELECT COUNT(*) FROM openings WHERE time < ?", (time,)).fetchone()
+        return int(count)
+
+    def drop_from(self, index: int) -> None:
+        """Forget the openings of entries that the log does not have: it was restored from before them."""
+        with self._guard:
+            self._db.execute("DELETE FROM openings WHERE idx >= ?", (index,))
+
     def delete_before(self, time: int) -> int:
         """The retention rule: forget what was hidden before this time; how many were forgotten."""
         with self._guard:

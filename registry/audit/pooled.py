@@ -106,7 +106,7 @@ def _check_promises(rows: Sequence[Row[Any]], promised: Promised) -> Iterator[Di
     kept: list[tuple[Row[Any], Promise]] = []
     for row in rows:
         try:
-            promise = _promise(row, promised)
+            promise = promise_of(row, promised)
         except (RegistryError, ValueError, TypeError) as e:
             yield _difference(row, str(e))
         else:
@@ -128,7 +128,8 @@ def _check_promises(rows: Sequence[Row[Any]], promised: Promised) -> Iterator[Di
         before = max(before, record.index)
 
 
-def _promise(row: Row[Any], promised: Promised) -> Promise:
+def promise_of(row: Row[Any], promised: Promised) -> Promise:
+    """The promise of a row that came when it was issued, signed by a log that we know."""
     if row.promise is None:
         raise VerificationFailed("it has no promise, and everything is taken with one")
     promise = Promise.from_json(json.loads(row.promise))

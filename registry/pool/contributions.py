@@ -5,6 +5,7 @@ the aggregator's countersignature only ever joins it. Whoever kept the answer ca
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import ColumnElement, Engine, Row, and_, insert, select, update
 
@@ -16,6 +17,7 @@ from registry.database import reading, writing
 from registry.errors import Conflict, NotFound
 from registry.pool.migrations import prepare
 from registry.pool.schema import contributions, handovers, measurements
+from registry.wire import PromiseBody
 from registry.wire_rewards import (
     ContributionBody,
     MeasurementBody,
@@ -54,7 +56,23 @@ class Contributions:
         self._engine = engine
         prepare(engine)
 
-    def add(self, given: Contribution, signature: bytes, received: int) -> None:
+    def holds(self, given: Contribution) -> bool:
+        """Whether this contribution is here; Conflict when another one of the device is."""
+        row = self._row(given)
+        if row is not None:
+            _check_same(row, given)
+        return row is not None
+
+    def promise(self, given: Contribution) -> PromiseBody | None:
+        """The promise that a device's contribution was taken with; a release before this one made none."""
+        row = self._row(given)
+        return None if row is None or row.promise is None else PromiseBody.model_validate_json(row.promise)
+
+    def _row(self, given: Contribution) -> Row[Any] | None:
+        with reading(self._engine) as connection:
+            return connection.execute(select(contributions).where(_is(given))).one_or_none()
+
+    def add(self, given: Contribution, signature: bytes, promise: PromiseBody) -> None:
         """Take a device's contribution; the same again changes nothing, another one is a Conflict."""
         with writing(self._engine) as connection:
             row = connection.execute(select(contributions).where(_is(given))).one_or_none()
@@ -67,14 +85,12 @@ class Contributions:
                         "device": given.device,
                         "body": contribution_body(given).model_dump_json(),
                         "device_signature": signature.hex(),
-                        "received": received,
+                        "received": promise.issued,
+                        "promise": promise.model_dump_json(),
                     },
                 )
-            elif _read(row.body) != given:
-                raise Conflict(
-                    f"{given.device} already contributed to round {given.round} of task {given.task}",
-                    hint="the first contribution of a round stands",
-                )
+            else:
+                _check_same(row, given)
 
     def countersign(self, given: Contribution, signature: bytes) -> None:
         """Join the aggregator's signature to the same contribution; NotFound without the device's own."""
@@ -147,6 +163,14 @@ def _is(given: Contribution) -> ColumnElement[bool]:
         contributions.c.round == given.round,
         contributions.c.device == given.device,
     )
+
+
+def _check_same(row: Row[Any], given: Contribution) -> None:
+    if _read(row.body) != given:
+        raise Conflict(
+            f"{given.device} already contributed to round {given.round} of task {given.task}",
+            hint="the first contribution of a round stands",
+        )
 
 
 def _read(body: str) -> Contribution:

@@ -9,8 +9,9 @@ from registry.database import reading, writing
 from registry.errors import Conflict, Unauthenticated
 from registry.pool.migrations import prepare
 from registry.pool.schema import answers, nonces
+from registry.pool.seals import RowSeal
 
-_DAY_S = 86_400
+DAY_S = 86_400
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,17 +25,19 @@ class Answered:
 class Requests:
     """Remembers nonces for their window and idempotent answers for a day."""
 
-    def __init__(self, engine: Engine, *, nonce_window_s: int) -> None:
+    def __init__(self, engine: Engine, seal: RowSeal, *, nonce_window_s: int) -> None:
         self._engine = engine
+        self._seal = seal
         self._window_s = nonce_window_s
         prepare(engine)
 
     def use_nonce(self, address: str, nonce: bytes, now: int) -> None:
         """Take a nonce; a second use within the window is Unauthenticated, also after a restart."""
+        row = {"address": address, "nonce": nonce.hex(), "created": now}
         with writing(self._engine) as connection:
             connection.execute(delete(nonces).where(nonces.c.created < now - 2 * self._window_s))
             try:
-                connection.execute(insert(nonces), {"address": address, "nonce": nonce.hex(), "created": now})
+                connection.execute(insert(nonces), row | {"seal": self._seal.of(nonces, row)})
             except IntegrityError as e:
                 raise Unauthenticated(
                     f"the request of {address} was sent before: its nonce is used",
@@ -60,21 +63,19 @@ class Requests:
 
     def keep(self, actor: str, route: str, key: str, body_sha256: bytes, answer: Answered, now: int) -> None:
         """Keep an answer for a day; the first one of two at once stands."""
+        row = {
+            "actor": actor,
+            "route": route,
+            "key": key,
+            "body_sha256": body_sha256.hex(),
+            "status": answer.status,
+            "body": answer.body,
+            "created": now,
+        }
         with writing(self._engine) as connection:
-            connection.execute(delete(answers).where(answers.c.created < now - _DAY_S))
+            connection.execute(delete(answers).where(answers.c.created < now - DAY_S))
             known = select(answers.c.key).where(
                 answers.c.actor == actor, answers.c.route == route, answers.c.key == key
             )
             if connection.execute(known).first() is None:
-                connection.execute(
-                    insert(answers),
-                    {
-                        "actor": actor,
-                        "route": route,
-                        "key": key,
-                        "body_sha256": body_sha256.hex(),
-                        "status": answer.status,
-                        "body": answer.body,
-                        "created": now,
-                    },
-                )
+                connection.execute(insert(answers), row | {"seal": self._seal.of(answers, row)})

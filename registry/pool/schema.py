@@ -37,6 +37,7 @@ uploads = Table(
     Column("caller", ExactText, nullable=False),
     Column("received", BigInteger, nullable=False),
     Column("named", BigInteger, nullable=False, default=0),
+    Column("seal", ExactText),
     Index("uploads_by_caller", "caller", "named"),
     Index("uploads_by_age", "named", "received"),
 )
@@ -46,6 +47,7 @@ nonces = Table(
     Column("address", ExactText, primary_key=True),
     Column("nonce", ExactText, primary_key=True),
     Column("created", BigInteger, nullable=False, index=True),
+    Column("seal", ExactText),
 )
 answers = Table(
     "answers",
@@ -57,6 +59,7 @@ answers = Table(
     Column("status", Integer, nullable=False),
     Column("body", ExactText, nullable=False),
     Column("created", BigInteger, nullable=False, index=True),
+    Column("seal", ExactText),
 )
 contributions = Table(
     "contributions",
@@ -68,6 +71,7 @@ contributions = Table(
     Column("device_signature", ExactText, nullable=False),
     Column("aggregator_signature", ExactText),
     Column("received", BigInteger, nullable=False),
+    Column("promise", ExactText),
 )
 measurements = Table(
     "measurements",

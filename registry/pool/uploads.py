@@ -1,16 +1,22 @@
 """Who uploaded what: the base of quotas, and of collecting what no submission ever named."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Engine, delete, func, insert, select, update
+from sqlalchemy import Engine, bindparam, delete, func, insert, select, update
 
 from registry.core.cid import Cid
 from registry.database import reading, writing
 from registry.pool.migrations import prepare
 from registry.pool.schema import uploads
+from registry.pool.seals import RowSeal
 
 _AT_ONCE = 500
+_NAME = (
+    update(uploads)
+    .where(uploads.c.cid == bindparam("of"))
+    .values(named=bindparam("now"), seal=bindparam("mark"))
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +34,9 @@ class Upload:
 class Uploads:
     """Remembers the sha-256 of every file that came in, and whose quota it counts against."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, seal: RowSeal) -> None:
         self._engine = engine
+        self._seal = seal
         prepare(engine)
 
     def add(self, files: Iterable[Upload]) -> None:
@@ -43,7 +50,10 @@ class Uploads:
                 for cid in connection.execute(known).scalars().all():
                     del new[cid]
             if new:
-                connection.execute(insert(uploads), [_row(file) for file in new.values()])
+                rows = [_row(file) for file in new.values()]
+                connection.execute(
+                    insert(uploads), [row | {"seal": self._seal.of(uploads, row)} for row in rows]
+                )
 
     def get(self, cid: Cid) -> Upload | None:
         """What is known of a file."""
@@ -76,7 +86,15 @@ class Uploads:
         if wanted:
             with writing(self._engine) as connection:
                 for part in _parts(wanted):
-                    connection.execute(update(uploads).where(uploads.c.cid.in_(part)).values(named=1))
+                    new = select(uploads).where(uploads.c.cid.in_(part), uploads.c.named == 0)
+                    rows = [row._asdict() | {"named": 1} for row in connection.execute(new)]
+                    if rows:
+                        connection.execute(_NAME, [self._named(row) for row in rows])
+
+    def _named(self, row: Mapping[str, object]) -> dict[str, object]:
+        """A row of a release that knew no marks goes on without one."""
+        mark = None if row["seal"] is None else self._seal.of(uploads, row)
+        return {"of": row["cid"], "now": row["named"], "mark": mark}
 
     def forget(self, before: int) -> int:
         """Drop the rows of unnamed files that came in before a time; answers how many."""

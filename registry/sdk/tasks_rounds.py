@@ -18,6 +18,7 @@ from registry.wire_payouts import PayoutFile
 from registry.wire_rewards import (
     EntryBody,
     ParametersBody,
+    TakenBody,
     contribution_body,
     contribution_of,
     measurement_body,
@@ -48,8 +49,8 @@ class RoundWork:
 
     def contribute(
         self, task: int, round: int, update_sha256: bytes, *, samples: int, cell: str = ""
-    ) -> EntryBody:
-        """Device: sign one's update of a round; the answer is the proof that it was handed in."""
+    ) -> TakenBody:
+        """Device: sign one's update of a round; the promise in the answer proves that it was handed in."""
         signer = self._session.signer()
         given = Contribution(
             task=task,
@@ -137,10 +138,10 @@ class RoundWork:
         compare(found, file.payouts, parse_hex32(file.root))
         return found
 
-    def _sign(self, given: Contribution) -> EntryBody:
+    def _sign(self, given: Contribution) -> TakenBody:
         signature = self._session.signer().sign_hash(contribution_digest(self._session.domain(), given))
         body = {"contribution": contribution_body(given).model_dump(), "signature": "0x" + signature.hex()}
-        return parse_body(EntryBody, self._session.http.post(f"/v1/tasks/{given.task}/contributions", body))
+        return parse_body(TakenBody, self._session.http.post(f"/v1/tasks/{given.task}/contributions", body))
 
     def _act(self, task: int, path: str, function: str, args: list[Any], *, value: int = 0) -> str:
         return self._session.transact(f"/v1/tasks/{task}/{path}", "RewardPool", function, args, value=value)

@@ -93,7 +93,7 @@ class UpdateWork(RoundWork):
         One whose update was not handed over here is signed by its digest alone: the update came another way.
         """
         handed = {to_address(h.handover.device) for h in self.handed(task, round)}
-        signed = []
+        signed: list[EntryBody] = []
         for entry in self.contributions(task, round):
             if entry.aggregator_signature is not None:
                 continue

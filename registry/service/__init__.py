@@ -17,7 +17,7 @@ from registry.core.admission import AdmissionLimits
 from registry.core.cid import Cid
 from registry.core.ids import Address, Role
 from registry.core.manifest import FileEntry
-from registry.errors import NotAuthorized, RegistryError
+from registry.errors import ChainReorganised, NotAuthorized, RegistryError
 from registry.index import Index, Projection, VersionRow
 from registry.index.tasks import TaskIndex
 from registry.pool import Pool, Requests, Uploads
@@ -108,7 +108,13 @@ class Service:
         )
         self.relay = Relay(parts.contracts, self.follower.wait_for)
         self.tasks = Tasks(
-            parts.contracts, parts.task_index, parts.contributions, self.content, self.relay, clock
+            parts.contracts,
+            parts.task_index,
+            parts.contributions,
+            self.content,
+            self.relay,
+            parts.journal.contributed,
+            clock,
         )
         self.rounds = Rounds(parts.contracts, parts.task_index, self.tasks)
         self.services = Services(parts.contracts, parts.task_index)
@@ -127,7 +133,11 @@ class Service:
     def start(self) -> None:
         """Catch up with the chain, then follow it in the background."""
         self.contracts.check_genesis()
-        self.follower.catch_up()
+        try:
+            self.follower.catch_up()
+        except ChainReorganised as e:
+            self._journal.reorganised(e)
+            raise
         for name, work in (("follower", self._follow), ("housekeeping", self._keep_house)):
             thread = threading.Thread(target=work, name=name, daemon=True)
             thread.start()
@@ -185,6 +195,8 @@ class Service:
 
     def _follow(self) -> None:
         self.follower.run(self._stop)
+        if self.follower.end is not None:
+            self._journal.reorganised(self.follower.end)
 
     def _keep_house(self) -> None:
         last_collection = time.monotonic()

@@ -7,6 +7,7 @@ is still there. A reorganisation within the confirmations is undone; a deeper on
 import logging
 import threading
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 
 from registry.chain.base import Block, Head, Log
 from registry.chain.events import Event
@@ -77,6 +78,11 @@ class Follower:
                 _log.warning("the follower waits: %s", e)
                 stop.wait(_IDLE_S)
 
+    @property
+    def end(self) -> ChainReorganised | None:
+        """Why there is no following any more: what was final was replaced."""
+        return self.failure if isinstance(self.failure, ChainReorganised) else None
+
     def wait_for(self, block: int, timeout_s: float) -> bool:
         """Block until this height is projected."""
         with self._progress:
@@ -96,7 +102,7 @@ class Follower:
             self.read_manifests()
             return False
         events = self._contracts.events(first, last)
-        marks = self._marks(events, last)
+        marks = self._marks(events, first, last)
         lines = self._lines(events, marks)
         # Manifests come first: who sees a version sealed must also see what it is called.
         registered = (line for line in lines if line.name == "Registered")
@@ -115,7 +121,8 @@ class Follower:
             return
         if self._told is not None and self._told < cursor.number:
             events = self._contracts.events(self._told + 1, cursor.number)
-            self._tell(self._lines(events, self._marks(events, cursor.number)), cursor.number)
+            marks = self._marks(events, cursor.number, cursor.number)
+            self._tell(self._lines(events, marks), cursor.number)
         self._told = cursor.number
 
     def _tell(self, lines: Sequence[Line], last: int) -> None:
@@ -125,8 +132,10 @@ class Follower:
         self._told = last
         self._note(last)
 
-    def _marks(self, events: Sequence[Event], last: int) -> dict[int, BlockMark]:
-        numbers = sorted({event.log.block_number for event in events} | {last})
+    def _marks(self, events: Sequence[Event], first: int, last: int) -> dict[int, BlockMark]:
+        """The blocks with events, and each that may be replaced: how deep that is must be known exactly."""
+        open_ = range(max(first, last - self._link.confirmations), last + 1)
+        numbers = sorted({event.log.block_number for event in events}.union(open_))
         return {number: _mark(self._link.block(number)) for number in numbers}
 
     def _lines(self, events: Sequence[Event], marks: dict[int, BlockMark]) -> list[Line]:
@@ -198,18 +207,22 @@ class Follower:
         return Readable(digest, manifest.namespace, manifest.name, manifest.bytes, searchable(manifest))
 
     def _walk_back(self, cursor: BlockMark) -> None:
-        number = cursor.number - 1
+        number, changed = cursor.number - 1, cursor
         while number >= 0:
             seen = self._projection.hash_at(number)
-            if seen is not None and seen == self._link.block(number).hash:
-                break
+            if seen is not None:
+                if seen == self._link.block(number).hash:
+                    break
+                changed = replace(cursor, number=number, hash=seen)
             number -= 1
         depth = cursor.number - number
         if depth > self._link.confirmations:
             raise ChainReorganised(
                 f"the chain changed {depth} blocks deep, below block {cursor.number}; "
                 f"{self._link.confirmations} confirmations were trusted",
-                depth=depth,
+                block=changed.number,
+                old_hash=hex32(changed.hash),
+                new_hash=hex32(self._link.block(changed.number).hash),
             )
         lost = self._projection.roll_back(number)
         _log.warning("the chain changed %d blocks deep; %d versions go back to the pool", depth, len(lost))

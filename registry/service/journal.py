@@ -5,9 +5,10 @@ from dataclasses import dataclass, replace
 
 from registry.audit.gatewaylog import Accepted, Caller, Fetched, GatewayLog
 from registry.core.ids import Address, hex32
+from registry.core.log import Json
 from registry.core.promise import Promise
-from registry.core.version import Submission
-from registry.errors import RegistryError
+from registry.core.version import Contribution, Submission
+from registry.errors import ChainReorganised, RegistryError
 from registry.index import VersionRow
 from registry.wire import PromiseBody
 
@@ -41,6 +42,16 @@ class Journal:
         kept = self.log.accepted([_accepted(submission, model, network) for submission, model in taken])
         return [promise_body(one.promise) for one in kept]
 
+    def contributed(self, given: Contribution, network: str) -> PromiseBody:
+        """A device's update was taken; the device signed it, and with it the cell that it says it was in."""
+        caller = Caller(actor=given.device, address=network or None, cell=given.cell or None)
+        details: dict[str, Json] = {
+            "task": given.task,
+            "round": given.round,
+            "update_sha256": hex32(given.update_sha256),
+        }
+        return promise_body(self.log.write("contribution_accepted", caller, details=details).promise)
+
     def retrieved(
         self, rows: Sequence[VersionRow], asker: Asker, size: int, what: Mapping[str, str]
     ) -> Retrieval:
@@ -62,6 +73,11 @@ class Journal:
             for one, promise in zip(retrieval.fetched, retrieval.promises, strict=True)
         ]
         self.log.retrievals(ends)
+
+    def reorganised(self, error: ChainReorganised) -> None:
+        """What was final is gone; this gateway says where, and serves nothing more."""
+        block, old, new = (error.values[name] for name in ("block", "old_hash", "new_hash"))
+        self.log.reorganised(block=int(str(block)), old_hash=str(old), new_hash=str(new))
 
     def refused(self, asker: Asker, method: str, target: str, error: RegistryError) -> None:
         """A request was refused."""

@@ -4,6 +4,7 @@ The contract is the authority on money; the checks here spare callers a transact
 not count, and keep the documents that a payout rests on from being collected.
 """
 
+import threading
 import time
 from collections.abc import Callable
 from typing import TypeVar
@@ -25,15 +26,17 @@ from registry.pool.contributions import Contributions, Held
 from registry.service.content import Content
 from registry.service.relay import Relay
 from registry.storage.base import Pin
-from registry.wire import Body, parse_body
+from registry.wire import Body, PromiseBody, parse_body
 from registry.wire_payouts import PayoutFile
-from registry.wire_rewards import EntryBody, ParametersBody, StatementBody, measurement_body
+from registry.wire_rewards import EntryBody, ParametersBody, StatementBody, TakenBody, measurement_body
 from registry.wire_rewards import contribution_body as body_of
 from registry.wire_updates import SignedHandover, handover_body
 
 _POOL = ("RewardPool",)
 MAX_DOCUMENT = 64 << 20
 Shape = TypeVar("Shape", bound=Body)
+# Logs that a contribution came from a network address, and promises it.
+Promised = Callable[[Contribution, str], PromiseBody]
 
 
 class Tasks:
@@ -46,6 +49,7 @@ class Tasks:
         contributions: Contributions,
         content: Content,
         relay: Relay,
+        promised: Promised,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._contracts = contracts
@@ -54,7 +58,9 @@ class Tasks:
         self._contributions = contributions
         self._content = content
         self._relay = relay
+        self._promised = promised
         self._clock = clock
+        self._taking = threading.Lock()
 
     def send(self, raw: bytes) -> bytes:
         """Relay a signed transaction to RewardPool, once the documents it names are held here and pinned."""
@@ -63,7 +69,7 @@ class Tasks:
             self._keep_documents(transaction.payload)
         return self._relay.send(raw, to=_POOL)
 
-    def contribute(self, given: Contribution, signature: bytes) -> EntryBody:
+    def contribute(self, given: Contribution, signature: bytes, network: str) -> TakenBody:
         """Take a contribution signed by its device, or the aggregator's countersignature of it."""
         aggregator = self._reads.task(given.task).terms.aggregator
         by = recover(contribution_digest(self._contracts.domain, given), signature)
@@ -74,10 +80,11 @@ class Tasks:
             )
         if by == given.device:
             self._check_contribution(given)
-            self._contributions.add(given, signature, int(self._clock()))
+            self._take(given, signature, network)
         if by == aggregator:
             self._contributions.countersign(given, signature)
-        return self.entry(given.task, given.round, given.device)
+        entry = self.entry(given.task, given.round, given.device)
+        return TakenBody(**dict(entry), promise=self._contributions.promise(given))
 
     def measure(self, given: Measurement, signature: bytes) -> EntryBody:
         """Take a validator's measurement of an update of a round that is not settled."""
@@ -133,6 +140,12 @@ class Tasks:
     def payout_file(self, cid: str) -> PayoutFile:
         """A payout file that is held here."""
         return self._document(PayoutFile, Cid.parse(cid))
+
+    def _take(self, given: Contribution, signature: bytes, network: str) -> None:
+        """Log that it is taken, and keep it with the promise of that."""
+        with self._taking:
+            if not self._contributions.holds(given):
+                self._contributions.add(given, signature, self._promised(given, network))
 
     def _check_contribution(self, given: Contribution) -> None:
         if Role.DEVICE not in self._contracts.account(given.device).roles:

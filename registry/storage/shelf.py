@@ -15,13 +15,13 @@ from typing import Any
 
 from registry.core.cid import RAW, Cid
 from registry.errors import Malformed, NotFound, RegistryError, StoreUnavailable, VerificationFailed
-from registry.storage.base import Pin
+from registry.storage.base import Link, Pin
 from registry.storage.blockindex import PackState
 from registry.storage.car import HEADER_LENGTH, frame_prefix, read_header
 from registry.storage.dagpb import read_uvarint
 from registry.storage.embedded import hold_folder
 from registry.storage.packs import PackFolder, Spot
-from registry.storage.reader import is_whole, verify_block
+from registry.storage.reader import describe, is_whole, verify_block
 from registry.storage.room import disk
 
 _NO_ROOT = Cid(RAW, bytes(32))  # of a pack that was never published
@@ -61,7 +61,7 @@ class Shelf:
             if is_bad:
                 self._bad.add(cid)
         packs = _rows(self._folder / "index.db", "SELECT name, length, state FROM pack ORDER BY name")
-        self._packs = {name: (length, PackState(state)) for name, length, state in packs}
+        self._packs = {name: (length, _state(name, state)) for name, length, state in packs}
 
     def _read_packs(self) -> None:
         """A restored store has no index yet: what the next start will write into it is in the packs."""
@@ -91,6 +91,10 @@ class Shelf:
         """The length of a held block, None when it is not held or was found corrupt before."""
         spot = self._held.get(cid)
         return None if spot is None or cid in self._bad else spot.length
+
+    def stat(self, cid: Cid) -> Link:
+        """The sizes of a held DAG, as its nodes state them."""
+        return describe(self, cid)
 
     def has(self, cid: Cid) -> bool:
         """Whether a whole DAG is held."""
@@ -124,6 +128,9 @@ class Shelf:
                 verify_block(cid, block, f"pack {path} at offset {spot.offset}")
             except VerificationFailed as e:
                 yield e.message
+            else:
+                if cid in self._bad:
+                    yield f"{cid} counts as corrupt, and is whole: the next copy that comes in heals it"
             if raw[start : spot.offset] != prefix:
                 yield f"the frame in pack {path} at offset {start} is not that of {cid}"
             yield from self._dropped(path, raw, at, start, inside)
@@ -159,6 +166,13 @@ class Shelf:
 
     def _path(self, pack: str) -> Path:
         return self._folder / "packs" / f"{pack}.car"
+
+
+def _state(pack: str, state: str) -> PackState:
+    try:
+        return PackState(state)
+    except ValueError as e:
+        raise VerificationFailed(f"the store's index says that pack {pack} is {state!r}") from e
 
 
 def _cid(raw: object) -> Cid:

@@ -5,8 +5,10 @@ What is anchored is read from the contract each time, so a restart neither repea
 
 import logging
 import threading
+from contextlib import ExitStack
 
 from registry.audit.logstore import LogStore
+from registry.audit.openings import OpeningStore
 from registry.audit.publisher import AnchorCall, anchor_call, check_anchor
 from registry.chain.encoding import encode_call
 from registry.chain.gateway import Contracts
@@ -62,12 +64,18 @@ class Anchors:
         return done
 
     def forget(self) -> None:
-        """Delete openings older than the settings keep them, and say so in the log."""
+        """Delete openings older than the settings keep them, of every origin, and say so in the log."""
         before = now() - self._days * _DAY_S
-        oldest = self._logs.gateway.openings.oldest()
-        # Once a day: an entry for every single opening would tell when each was made.
-        if oldest is not None and oldest < before - _DAY_S:
-            self._logs.gateway.forget_before(before, reason=f"kept for {self._days} days")
+        with ExitStack() as stack:
+            aside = [OpeningStore(path) for path in self._logs.openings_aside]
+            for store in aside:
+                stack.callback(store.close)
+            stores = (self._logs.gateway.openings, *aside)
+            oldest = min((at for store in stores if (at := store.oldest()) is not None), default=None)
+            # Once a day: an entry for every single opening would tell when each was made.
+            if oldest is not None and oldest < before - _DAY_S:
+                reason = f"kept for {self._days} days"
+                self._logs.gateway.forget_before(before, reason=reason, also=aside)
 
     def _is_due(self, anchored_at: int) -> bool:
         slot = self._contracts.slot_at(self._contracts.link.pending_time())

@@ -1,5 +1,6 @@
 """A gateway put together from its settings: chain, store, databases, logs, service."""
 
+import logging
 import threading
 from dataclasses import dataclass
 
@@ -10,16 +11,20 @@ from registry.chain.gateway import Contracts
 from registry.config import Home, Settings
 from registry.core.access import WINDOW_S
 from registry.core.signing import Signer
+from registry.errors import RegistryError
 from registry.index import Index, Projection
 from registry.index.tasks import TaskIndex
 from registry.pool import Pool, Requests, Uploads
 from registry.pool.contributions import Contributions
+from registry.pool.seals import RowSeal
 from registry.service import Journal, Parts, Service
 from registry.storage.base import ContentStore
 from registry.wiring.anchoring import Anchors
 from registry.wiring.backends import Databases, open_databases, open_store
 from registry.wiring.gathering import Gathering, documents_of, unpinned
-from registry.wiring.logs import LogKeeper, Logs, open_logs
+from registry.wiring.logs import LogKeeper, Logs, log_secret, open_logs
+
+_log = logging.getLogger("registry.gateway")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +66,10 @@ class Gateway:
         for thread in self.threads:
             thread.join(timeout=10)
         self.logs.gateway.stopped(reason="shut down")
-        self.keeper.keep()
+        try:
+            self.keeper.keep()
+        except RegistryError as e:
+            _log.warning("the chain log ends before the chain's last block: %s", e)
         self.logs.close()
         self.databases.close()
         self.store.close()
@@ -76,13 +84,14 @@ def open_gateway(
     store = open_store(settings, home.store, owner=str(signer.address))
     logs = open_logs(home, settings, contracts, signer.address)
     pool = Pool(databases.primary)
+    seal = RowSeal(log_secret(settings.gateway.log_key_file or home.keys / "log.ed25519"))
     parts = Parts(
         contracts=contracts,
         projection=Projection(databases.index),
         index=Index(databases.index),
         pool=pool,
-        requests=Requests(databases.primary, nonce_window_s=WINDOW_S),
-        uploads=Uploads(databases.primary),
+        requests=Requests(databases.primary, seal, nonce_window_s=WINDOW_S),
+        uploads=Uploads(databases.primary, seal),
         task_index=TaskIndex(databases.index),
         contributions=Contributions(databases.primary),
         store=store,

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from registry.audit.chainlog import ChainEvent, ChainLog, origin_of
+from registry.audit.chainlog import ChainEvent, ChainLog, check_same_prefix, origin_of
 from registry.audit.gatewaylog import GatewayLog
 from registry.audit.logstore import LogStore
 from registry.audit.openings import OpeningStore
@@ -18,11 +18,11 @@ from registry.chain.deployment import Deployment
 from registry.chain.events import Event
 from registry.chain.gateway import Contracts
 from registry.config import Home, Settings
-from registry.core.ids import Address
+from registry.core.ids import Address, hex32
 from registry.core.note import COSIGNATURE, NoteSigner, VerifierKey
-from registry.errors import Malformed, RegistryError
+from registry.errors import ChainReorganised, Malformed, RegistryError
 from registry.keystore import write_private
-from registry.wiring.origins import CHAIN, GATEWAY, OPENINGS, follow, make_room
+from registry.wiring.origins import CHAIN, GATEWAY, OPENINGS, follow, make_room, put_aside
 
 _log = logging.getLogger("registry.logs")
 _RUN = 500
@@ -36,6 +36,7 @@ class Logs:
     chain_feed: ChainLog
     gateway: GatewayLog
     witness: Witness
+    openings_aside: tuple[Path, ...] = ()  # of logs under earlier origins
 
     def close(self) -> None:
         """Everything acknowledged is on disk already."""
@@ -67,6 +68,7 @@ def open_logs(home: Home, settings: Settings, contracts: Contracts, gateway: Add
         chain_feed=ChainLog(chain, lambda: chain.entry(len(chain) - 1) if len(chain) else None),
         gateway=log,
         witness=open_witness(home, f"witness/{gateway}", [chain, own]),
+        openings_aside=tuple(path for path in put_aside(home.log) if path.name == OPENINGS),
     )
 
 
@@ -130,6 +132,7 @@ class LogKeeper:
         self.witnesses: list[WitnessLink] = []
         self._witnessed: dict[str, int] = {}
         self._fed = -1
+        self._standing: bytes | None = None
 
     def run(self, stop: threading.Event) -> None:
         """Keep both logs fresh until told to stop."""
@@ -140,26 +143,64 @@ class LogKeeper:
                 _log.warning("the logs wait: %s", e)
 
     def keep(self) -> None:
-        """Take in what became final, then publish."""
-        self.feed()
-        for log in (self._logs.chain, self._logs.gateway.log):
-            publish_once(log, self.witnesses, self._witnessed)
+        """Take in what became final, then publish; promises are kept whatever becomes of the chain."""
+        try:
+            self.feed()
+        finally:
+            for log in (self._logs.chain, self._logs.gateway.log):
+                publish_once(log, self.witnesses, self._witnessed)
 
     def feed(self) -> None:
-        """Append every final event that the chain log lacks."""
+        """Append every final event that the chain log lacks.
+
+        ChainReorganised, and nothing is appended, when what the log was fed with is no longer on the chain.
+        """
         link = self._contracts.link
         final = link.head().number - link.confirmations
+        if final < self._fed:
+            return  # a node that is behind the one asked before
+        if self._standing is not None:
+            self._check_standing()
         # What is final is read once; only after a start may the last block be in the log in part.
         known = max(self._fed + 1, self._logs.chain_feed.last_place[0])
         first = max(self._contracts.deployment.start_block, known)
         while first <= final:
             last = min(final, first + _RUN - 1)
             events = self._contracts.events(first, last)
+            if self._standing is None:
+                self._check_newest(events)
             times = {number: link.block(number).time for number in {e.log.block_number for e in events}}
             self._logs.chain_feed.extend(
                 chain_event(event, times[event.log.block_number]) for event in events
             )
+            self._standing = link.block(last).hash
             first, self._fed = last + 1, last
+
+    def _check_standing(self) -> None:
+        """The newest block that the log was fed to is where it was; with it all before it are."""
+        found = self._contracts.link.block(self._fed).hash
+        if self._standing != found:
+            raise ChainReorganised(
+                f"block {self._fed} was final and is {hex32(found)} now: the chain log grows no further",
+                block=self._fed,
+            )
+
+    def _check_newest(self, events: Sequence[Event]) -> None:
+        """After a start the log itself says what was final: its newest entry is of an event that stands."""
+        log, place = self._logs.chain, self._logs.chain_feed.last_place
+        if not len(log):
+            return
+        held = log.entry(len(log) - 1)
+        for event in events:
+            if (event.log.block_number, event.log.index) == place:
+                found = chain_event(event, self._contracts.link.block(place[0]).time)
+                check_same_prefix([held], [found])
+                return
+        raise ChainReorganised(
+            f"entry {held.index} of the chain log is of block {place[0]}, which holds no such event now",
+            index=held.index,
+            block=place[0],
+        )
 
 
 def chain_event(event: Event, time_: int) -> ChainEvent:

@@ -6,8 +6,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
-from sqlalchemy import Engine, update
+from sqlalchemy import Engine, insert, update
 
+from registry.audit.marked import check_marked_rows
 from registry.core.cid import Cid
 from registry.core.ids import Address, FeeClass, VersionId, hex32, keccak, sha256
 from registry.core.signing import KeySigner
@@ -15,11 +16,13 @@ from registry.core.version import Submission, Version
 from registry.database import open_database, writing
 from registry.errors import Conflict, Malformed, StoreUnavailable, Unauthenticated
 from registry.pool import Answered, Entry, Pool, PoolState, Requests, Upload, Uploads
-from registry.pool.schema import submissions
+from registry.pool.schema import answers, nonces, submissions, uploads
+from registry.pool.seals import RowSeal
 from registry.wire import SignedSubmission, submission_of
 
 ANA = KeySigner(keccak(b"ana")).address
 BO = KeySigner(keccak(b"bo")).address
+SEAL = RowSeal(b"k" * 32)
 OpenEngine = Callable[[], Engine]
 
 
@@ -166,7 +169,7 @@ def test_a_transaction_that_breaks_off_leaves_nothing(open_engine: OpenEngine, p
 
 
 def test_a_nonce_is_taken_once_also_by_two_at_once(open_engine: OpenEngine) -> None:
-    requests = Requests(open_engine(), nonce_window_s=300)
+    requests = Requests(open_engine(), SEAL, nonce_window_s=300)
 
     def use(_: int) -> bool:
         try:
@@ -181,7 +184,7 @@ def test_a_nonce_is_taken_once_also_by_two_at_once(open_engine: OpenEngine) -> N
 
 
 def test_a_kept_answer_is_given_again_and_never_for_another_body(open_engine: OpenEngine) -> None:
-    requests = Requests(open_engine(), nonce_window_s=300)
+    requests = Requests(open_engine(), SEAL, nonce_window_s=300)
     requests.keep(ANA, "/v1/tasks", "k", b"b" * 32, Answered(202, '{"x":"\\u0000ü"}'), 1_000)
     assert requests.answered(ANA, "/v1/tasks", "k", b"b" * 32) == Answered(202, '{"x":"\\u0000ü"}')
     assert requests.answered(BO, "/v1/tasks", "k", b"b" * 32) is None
@@ -190,7 +193,7 @@ def test_a_kept_answer_is_given_again_and_never_for_another_body(open_engine: Op
 
 
 def test_uploads_count_until_a_submission_names_them(open_engine: OpenEngine) -> None:
-    uploads = Uploads(open_engine())
+    uploads = Uploads(open_engine(), SEAL)
     files = [Upload(Cid(0x55, sha256(bytes([n]))), bytes(32), 1 << 40, ANA, 1_000 + n) for n in range(3)]
     uploads.add(files)
     uploads.add([replace(files[0], caller=BO)])
@@ -200,6 +203,69 @@ def test_uploads_count_until_a_submission_names_them(open_engine: OpenEngine) ->
     assert uploads.forget(1_002) == 1
     assert uploads.get(files[0].cid) == replace(files[0], named=True)
     assert uploads.get(files[1].cid) is None
+
+
+def marked(engine: Engine) -> tuple[Requests, Uploads]:
+    """A row in every table of those that bear the gateway's mark; the upload is named."""
+    requests, kept = Requests(engine, SEAL, nonce_window_s=300), Uploads(engine, SEAL)
+    requests.use_nonce(ANA, b"n" * 32, 1_000)
+    requests.keep(ANA, "/v1/tasks\0", "k", b"b" * 32, Answered(202, '{"x":"\0ü"}'), 1_000)
+    file = Upload(Cid(0x55, sha256(b"x")), sha256(b"x"), 1, ANA, 1_000)
+    kept.add([file])
+    kept.name([file.cid])
+    return requests, kept
+
+
+def wrong(engine: Engine, *, is_shared: bool = False, seal: RowSeal = SEAL) -> list[str]:
+    found = check_marked_rows(engine, seal, is_shared=is_shared, nonce_window_s=300)
+    return [f"{one.layer} {one.where}: {one.text}" for one in found]
+
+
+def test_a_row_that_somebody_else_changed_no_longer_fits_its_mark(open_engine: OpenEngine) -> None:
+    engine = open_engine()
+    marked(engine)
+    assert wrong(engine) == []
+    changes = [(nonces, {"created": 999}), (answers, {"status": 200}), (uploads, {"named": 0})]
+    for number, (table, change) in enumerate(changes, start=1):
+        with writing(engine) as connection:
+            connection.execute(update(table).values(**change))
+        assert len(wrong(engine)) == number, "each is named, and no other"
+    assert all("not as this gateway wrote it" in one for one in wrong(engine))
+
+
+def test_a_row_of_another_gateway_is_left_to_it_where_the_pool_is_shared(
+    open_engine: OpenEngine,
+) -> None:
+    engine = open_engine()
+    marked(engine)
+    other = RowSeal(b"o" * 32)
+    assert (len(wrong(engine, seal=other)), wrong(engine, seal=other, is_shared=True)) == (3, [])
+
+
+def test_a_row_without_a_mark_is_older_than_all_that_have_one(open_engine: OpenEngine) -> None:
+    engine = open_engine()
+    requests, kept = marked(engine)
+    with writing(engine) as connection:  # as an earlier release left them
+        for table in (nonces, answers, uploads):
+            connection.execute(update(table).values(seal=None))
+    assert wrong(engine) == []
+    requests.use_nonce(ANA, b"m" * 32, 999)
+    file = Upload(Cid(0x55, sha256(b"y")), sha256(b"y"), 1, ANA, 999)
+    kept.add([file])
+    kept.name([file.cid])
+    assert [one.partition(":")[0].split()[1] for one in wrong(engine)] == ["nonce", "upload"]
+
+
+def test_a_nonce_or_an_answer_that_is_over_is_named(open_engine: OpenEngine) -> None:
+    engine = open_engine()
+    requests, _ = marked(engine)
+    requests.use_nonce(ANA, b"m" * 32, 1_600)
+    assert wrong(engine) == [], "of 1,000 and kept for 600"
+    with writing(engine) as connection:  # a hand put back what had been deleted
+        row = {"address": BO, "nonce": "aa", "created": 999}
+        connection.execute(insert(nonces), row | {"seal": SEAL.of(nonces, row)})
+    (found,) = wrong(engine)
+    assert "it is of 999, and was over by 1600" in found
 
 
 @pytest.mark.parametrize("schema", ["x; drop table submissions", "", "A", "a" * 64])

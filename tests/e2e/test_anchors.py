@@ -1,14 +1,17 @@
 """Both logs anchored on chain by a running installation; a lost gateway log shows; openings end in time."""
 
 import shutil
+import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
 from conftest import Live, write_weights
 
+from registry.audit.query import all_rows
+from registry.audit.rows import Filter
 from registry.cli.serving import in_background
 from registry.config import Home, load_settings
 from registry.errors import VerificationFailed
@@ -102,3 +105,26 @@ def test_openings_are_deleted_when_their_time_is_over_and_the_log_says_so(
         log = gateway.logs.gateway.log
         kinds = [record.entry.kind for record in log.entries(0, len(log))]
         assert kinds.count("openings_deleted") == 1
+        before = log.entry(kinds.index("openings_deleted")).entry.details["before"]
+        rows = all_rows(log, "gateway", Filter(), openings=openings)
+        assert not [row.name for row in rows if row.time < before and row.opened]
+
+
+def test_openings_of_an_earlier_origin_end_in_time_too(anchored: Home, tmp_path: Path) -> None:
+    home = Home(Path(shutil.copytree(anchored.root, tmp_path / "home")))
+    with installation(home, log__origin="gateway/second") as live:
+        (aside,) = live.running.gateway.logs.openings_aside
+    with closing(sqlite3.connect(aside)) as db:
+        db.execute("UPDATE openings SET time = time - 200000")
+        (count,) = db.execute("SELECT COUNT(*) FROM openings").fetchone()
+        db.commit()
+    assert count > 0
+    with installation(home, log__origin="gateway/second", log__openings_days=0) as live:
+        live.running.gateway.anchors.forget()
+        log = live.running.gateway.logs.gateway.log
+        (said,) = (e for n in range(len(log)) if (e := log.entry(n).entry).kind == "openings_deleted")
+        assert said.details["count"] == count
+    with closing(sqlite3.connect(aside)) as db:
+        assert db.execute("SELECT COUNT(*) FROM openings").fetchone() == (0,)
+    raw = b"".join(path.read_bytes() for path in aside.parent.glob("openings.db*"))
+    assert b"127.0.0.1" not in raw

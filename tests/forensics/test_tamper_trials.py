@@ -64,6 +64,26 @@ def chain(home: Home) -> Path:
     return home.chain / "chain.sqlite"
 
 
+def openings(home: Home) -> Path:
+    return home.log / "openings.db"
+
+
+def pins(home: Home) -> Path:
+    return home.store / "pins.db"
+
+
+def blocks(home: Home) -> Path:
+    return home.store / "index.db"
+
+
+POOL_TABLES = {
+    "contributions": "contribution",
+    "measurements": "measurement",
+    "handovers": "handover",
+    "uploads": "upload",
+    "nonces": "nonce",
+    "answers": "answer",
+}
 LOG_WORDS = ("map", "index", "entry", "log", "tile")
 # What only executing a failed transaction could tell is left out: see registry/chain/filecheck.py.
 # Class: how it is damaged, which part of fsck finds it, and a word of the blame.
@@ -79,7 +99,12 @@ CLASSES: dict[str, tuple[Damage, str, tuple[str, ...]]] = {
     "pool": (row_of(pool, "submissions"), "pool", ("submission",)),
     "pool: state": (state, "pool", ("submission", "pool", "counts as", "is expired")),
     "pool: promise": (row_of(pool, "submissions", ("promise",)), "pool", ("submission",)),
+    **{
+        f"pool: {table}": (row_of(pool, table), "pool", (f"pool {one} ",))
+        for table, one in POOL_TABLES.items()
+    },
     "pool: schema": (row_of(pool, "alembic_version"), "pool", ("schema",)),
+    "openings": (row_of(openings, "openings"), "logs", ("openings",)),
     "log entry": (row_of(gateway_log, "entries"), "logs", ("entry",)),
     "chain log entry": (row_of(chain_log, "entries"), "logs", ("entry",)),
     "log tree": (row_of(chain_log, "trees"), "logs", LOG_WORDS),
@@ -93,6 +118,14 @@ CLASSES: dict[str, tuple[Damage, str, tuple[str, ...]]] = {
     "manifest": (of_a_file(manifest_block), "store", ("corrupt",)),
     "CAR framing": (of_a_file(framing), "store", ("the frame in pack", "the header of pack")),
     "pack cut": (cut_pack, "store", ("the pack",)),
+    "store pins": (row_of(pins, "pin"), "store", ("is not pinned",)),
+    # `seen` says how long a block that nothing names is kept: the clock of this store alone.
+    "store blocks": (
+        row_of(blocks, "block", ("cid", "pack", "offset", "length", "is_bad")),
+        "store",
+        ("corrupt", "not whole", "frame", "not held", "not in this store", "no CID"),
+    ),
+    "store packs": (row_of(blocks, "pack"), "store", ("the pack", "not whole", "state", "frame")),
     "chain database": (row_of(chain, "kv"), "chain database", ("0x", "leads to", "block")),
 }
 WHOLE = (flipped, cut, doubled)

@@ -21,7 +21,7 @@ from registry.database import reading, writing
 from registry.errors import Conflict
 from registry.pool.schema import metadata
 
-HEAD = "0004"
+HEAD = "0005"
 # Alembic's own table, so that its command line finds what we wrote, and we what it wrote.
 revisions = Table(
     "alembic_version",

@@ -12,6 +12,7 @@ from registry.core.signing import KeySigner
 from registry.database import open_database, sqlite_url
 from registry.errors import RateLimited, TooLarge
 from registry.pool import Uploads
+from registry.pool.seals import RowSeal
 from registry.service.content import Content
 from registry.storage.base import Pin
 from registry.storage.car import write_car
@@ -37,7 +38,7 @@ def clock() -> Clock:
 def content(tmp_path: Path, clock: Clock) -> Iterator[Content]:
     engine = open_database(sqlite_url(tmp_path / "pool.db"))
     with EmbeddedStore(tmp_path / "store", clock=clock) as store:
-        yield Content(store, Uploads(engine), QUOTAS, 1_500, clock)
+        yield Content(store, Uploads(engine, RowSeal(b"k" * 32)), QUOTAS, 1_500, clock)
     engine.dispose()
 
 

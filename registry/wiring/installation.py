@@ -1,0 +1,102 @@
+"""One gateway's home as its checks see it: what it is, and what it can be asked."""
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from functools import cached_property, partial
+from pathlib import Path
+
+from registry.audit.logdb import LogDatabase
+from registry.audit.pooled import Promised
+from registry.audit.trust import parse_trust
+from registry.chain.deployment import Deployment
+from registry.chain.gateway import Contracts
+from registry.config import Home, Settings
+from registry.core.ids import Address, sha256
+from registry.core.log import Recorded
+from registry.core.note import COSIGNATURE, NoteSigner, VerifierKey
+from registry.core.version import Domain
+from registry.keystore import keystore_info
+from registry.pool.seals import RowSeal
+from registry.wiring.logs import log_origins, log_secret
+
+_RUN = 500
+
+
+@dataclass(frozen=True)
+class Installation:
+    """A home with its settings; `contracts` is None where the running service holds the chain for itself."""
+
+    home: Home
+    settings: Settings
+    deployment: Deployment
+    contracts: Contracts | None
+    is_held: Callable[[str], bool] | None  # the running service, asked for a CID
+
+    @property
+    def domain(self) -> Domain:
+        """What is signed here."""
+        return Domain(self.deployment.chain_id, self.deployment.address("TwinRegistry"))
+
+    @cached_property
+    def gateway(self) -> Address:
+        """The gateway's own account."""
+        own = self.settings.gateway.key_file or self.home.keys / "gateway.json"
+        return keystore_info(own).address
+
+    @cached_property
+    def secret(self) -> bytes | None:
+        """The secret of the logs' key; None before the first start."""
+        file = self.settings.gateway.log_key_file or self.home.keys / "log.ed25519"
+        return log_secret(file) if file.exists() else None
+
+    @property
+    def origins(self) -> tuple[str, str]:
+        """Of the chain log and of this gateway's own."""
+        return log_origins(self.settings, self.deployment, self.gateway)
+
+    def promised(self) -> Promised | None:
+        """What the pool's promises are held against; None before the first start."""
+        if self.secret is None:
+            return None
+        origin = self.origins[1]
+        named = parse_trust(self.home.trust.read_bytes()).logs if self.home.trust.exists() else ()
+        return Promised(
+            NoteSigner(origin, self.secret).key,
+            dict(named),
+            partial(_found, self.home.log / "gateway.db", origin),
+        )
+
+    def seal(self) -> RowSeal | None:
+        """What marks this gateway's rows; None before the first start."""
+        return None if self.secret is None else RowSeal(self.secret)
+
+    def is_shared(self) -> bool:
+        """Whether the pool may hold rows of another gateway, or of this one under an earlier key."""
+        promised = self.promised()
+        own = set(self.origins)
+        return promised is not None and bool(promised.others.keys() - own)
+
+    def witnesses(self) -> tuple[VerifierKey, ...]:
+        """Whose co-signatures count: this gateway's own witness and those that trust.json names."""
+        own, trust = self.home.keys / "witness.ed25519", self.home.trust
+        held = (
+            [NoteSigner(f"witness/{self.gateway}", log_secret(own), COSIGNATURE).key] if own.exists() else []
+        )
+        named = parse_trust(trust.read_bytes()).witnesses if trust.exists() else ()
+        return tuple(dict.fromkeys((*held, *named)))
+
+
+def _found(path: Path, origin: str, wanted: Collection[bytes]) -> dict[bytes, Recorded]:
+    """The entries of a log with these digests."""
+    if not path.exists():
+        return {}
+    database = LogDatabase(path, origin)
+    try:
+        found = {}
+        for first in range(0, database.durable_size(), _RUN):
+            for number, raw in database.bodies(first, first + _RUN):
+                if (digest := sha256(raw)) in wanted:
+                    found[digest] = Recorded(number, raw)
+        return found
+    finally:
+        database.close()

@@ -1,0 +1,97 @@
+"""The store of a home: what versions, submissions and tasks name is pinned, whole, and of its hash."""
+
+from collections.abc import Collection, Generator, Iterator
+from contextlib import ExitStack
+
+from registry.audit.marked import check_upload_rows
+from registry.config import EmbeddedStore
+from registry.core.cid import Cid
+from registry.errors import Conflict, RegistryError
+from registry.index import Index
+from registry.index.tasks import TaskIndex
+from registry.pool import Entry, Pool
+from registry.pool.contributions import Contributions
+from registry.pool.migrations import due as pool_due
+from registry.storage.base import Pin
+from registry.storage.shelf import Shelf
+from registry.wiring.backends import Databases, open_store
+from registry.wiring.gathering import documents_of
+from registry.wiring.installation import Installation
+from registry.wiring.keeping import (
+    Content,
+    denied,
+    size_in,
+    unkept,
+    unkept_documents,
+    unkept_submissions,
+    unreadable,
+)
+from registry.wiring.pooling import told
+
+Differences = Generator[str, None, str]
+_PAGE = 500
+
+
+def check_store(installation: Installation, databases: Databases, stack: ExitStack) -> Differences:
+    """What can be looked at is looked at byte by byte; of what the service holds its word is taken."""
+    index = Index(databases.index)
+    ids = index.version_ids()
+    settings, folder = installation.settings, installation.home.store
+    if not isinstance(settings.store, EmbeddedStore):
+        daemon = open_store(settings, folder, owner=str(installation.gateway))
+        stack.callback(daemon.close)
+        yield from _named(installation, databases, daemon, set(daemon.pins()))
+        yield from unreadable(daemon, index, ids)
+        return f"holds and pins all {len(ids)} versions; every block of them is of its hash"
+    try:
+        shelf = Shelf(folder)
+    except Conflict:
+        yield from denied(index, ids, installation.is_held)
+        return f"holds all {len(ids)} versions, by the service's word; stop it to verify every byte"
+    stack.callback(shelf.close)
+    yield from _named(installation, databases, shelf, set(shelf.pins))
+    yield from shelf.damage()
+    return f"holds and pins all {len(ids)} versions; every block of every pack is of its hash"
+
+
+def _named(
+    installation: Installation, databases: Databases, content: Content, pins: Collection[Pin]
+) -> Iterator[str]:
+    index, tasks = Index(databases.index), TaskIndex(databases.index)
+    yield from unkept(content, index, index.version_ids(), pins)
+    documents = documents_of((event.name, event.args) for event in tasks.stating())
+    yield from unkept_documents(content, documents, pins)
+    if pool_due(databases.primary) is not None:
+        return  # said of the pool already
+    try:
+        yield from unkept_submissions(content, _own(installation, Pool(databases.primary)), pins)
+        updates = _updates(tasks, Contributions(databases.primary))
+        kept = [Pin(cid, owner) for cid, owner, is_over in updates if not is_over]
+        yield from unkept_documents(content, kept, pins)
+    except (RegistryError, ValueError) as e:
+        yield f"the pool cannot be read: {e}"
+        return
+    pinned, handed = {pin.cid for pin in pins}, {cid for cid, _owner, _is_over in updates}
+    yield from told(check_upload_rows(databases.primary, pinned, handed, size_in(content)))
+
+
+def _own(installation: Installation, pool: Pool) -> Iterator[Entry]:
+    """What this gateway took in: of what came to others that share the pool they keep the content."""
+    promised = installation.promised()
+    after = 0
+    while entries := pool.listed(None, limit=_PAGE, after=after):
+        after = entries[-1].sequence
+        for entry in entries:
+            if promised is not None and entry.promise is not None and entry.promise.log == promised.own.name:
+                yield entry
+
+
+def _updates(tasks: TaskIndex, contributions: Contributions) -> list[tuple[Cid, str, bool]]:
+    """Every encrypted update with its pin's owner, and whether its task was refunded and it may be let go."""
+    found = []
+    for task in range(1, tasks.count() + 1):
+        is_over = bool(tasks.events(task, ("EscrowRefunded",)))
+        for given, _signature in contributions.handed(task):
+            owner = f"update:{given.task}:{given.round}:{given.device}"
+            found.append((given.sealed, owner, is_over))
+    return found

@@ -1,7 +1,11 @@
 """Both logs anchored on chain by a running installation; a lost gateway log shows; openings end in time."""
 
 import shutil
+import signal
 import sqlite3
+import subprocess
+import sys
+import textwrap
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -9,13 +13,19 @@ from pathlib import Path
 
 import pytest
 from conftest import Live, write_weights
+from processes import twinledger
 
+from registry.audit.logdb import LogDatabase
 from registry.audit.query import all_rows
 from registry.audit.rows import Filter
+from registry.audit.trust import parse_trust
+from registry.chain.gateway import Contracts
 from registry.cli.serving import in_background
 from registry.config import Home, load_settings
+from registry.core.log import decode_entry
 from registry.errors import VerificationFailed
 from registry.sdk import Client
+from registry.wiring.backends import find_deployment, open_chain
 from registry.wiring.up import running
 
 
@@ -68,6 +78,59 @@ def test_both_logs_are_anchored_and_what_was_anchored_is_still_in_them(
     with installation(home, log__anchor_slots=1 << 20) as live:
         assert latest(live, "chain") > 0
         assert latest(live, "gateway") > 0
+
+
+# An installation that kills itself at one step of its first anchor.
+DYING = """
+    import os, signal, sys
+    from pathlib import Path
+    from registry.chain.sender import Sender
+    from registry.config import Home, load_settings
+    from registry.wiring import anchoring
+    from registry.wiring.up import running
+
+    def dying(act):
+        def acts_and_dies(*args, **given):
+            act(*args, **given)
+            os.kill(os.getpid(), signal.SIGKILL)
+        return acts_and_dies
+
+    step, home = sys.argv[1], Home(Path(sys.argv[2]))
+    send = dying(Sender.send if step == "sent" else lambda *_: None)
+    anchoring.Sender = type("Anchoring", (Sender,), {"send": send})
+    settings = load_settings(home, {}, folder=home.root, options={"api.port": 0, "log.anchor_slots": 1})
+    with running(home, settings.settings):
+        signal.pause()
+"""
+
+
+@pytest.mark.parametrize("step", ["before", "sent"])
+def test_killed_while_it_anchors_it_goes_on_and_all_agrees(anchored: Home, tmp_path: Path, step: str) -> None:
+    home = Home(Path(shutil.copytree(anchored.root, tmp_path / "home")))
+    command = [sys.executable, "-c", textwrap.dedent(DYING), step, str(home.root)]
+    assert subprocess.run(command, check=False, timeout=300).returncode == -signal.SIGKILL
+    found = twinledger("doctor", home=home.root)
+    assert found.code == 0, found.out
+    was, noted = at_rest(home)
+    assert (was > max(noted)) == (step == "sent"), "it died before it was written down"
+    with installation(home, log__anchor_slots=1) as live:
+        live.running.gateway.anchors.check()
+        eventually(lambda: latest(live, "gateway") > was)
+
+
+def at_rest(home: Home) -> tuple[int, set[int]]:
+    """Of a home that was stopped: the size of its own log that is on the chain, and those it noted."""
+    settings = load_settings(home, {}, folder=home.root).settings
+    deployment = find_deployment(settings, home)
+    link = open_chain(settings, home, deployment)
+    origin = parse_trust(home.trust.read_bytes()).logs[-1][0]
+    database = LogDatabase(home.log / "gateway.db", origin)
+    entries = [decode_entry(raw) for _, raw in database.bodies(0, 1 << 60)]
+    notes = [e.details for e in entries if e.kind == "anchored" and e.details["origin"] == origin]
+    anchored: int = Contracts(link, deployment).read("AuditAnchor", "latest", origin)[2]
+    database.close()
+    link.close()
+    return anchored, {int(str(one["size"])) for one in notes}
 
 
 def test_anchors_alone_cause_no_further_anchor(anchored: Home, tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ The first contribution of a device in a round stands: a second one is a Conflict
 the aggregator's countersignature only ever joins it. Whoever kept the answer can prove it.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy import ColumnElement, Engine, Row, and_, insert, select, update
@@ -166,7 +166,8 @@ def _is(given: Contribution) -> ColumnElement[bool]:
 
 
 def _check_same(row: Row[Any], given: Contribution) -> None:
-    if _read(row.body) != given:
+    """A device that did not hear the answer signs again, a little later: that is the same contribution."""
+    if replace(_read(row.body), issued_at=given.issued_at) != given:
         raise Conflict(
             f"{given.device} already contributed to round {given.round} of task {given.task}",
             hint="the first contribution of a round stands",

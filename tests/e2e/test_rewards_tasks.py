@@ -107,6 +107,7 @@ def test_late_duplicate_and_unsigned_contributions_are_refused(live):
     people.wait_past(task.reveals_until)
     people.sponsor.tasks.begin(task.task, 0, EVALUATION)
     entry = device.tasks.contribute(task.task, 0, bytes(32), samples=1)
+    assert device.tasks.contribute(task.task, 0, bytes(32), samples=1) == entry, "the first one stands"
     with pytest.raises(Conflict, match="already contributed"):
         device.tasks.contribute(task.task, 0, b"\1" * 32, samples=1)
     body = {

@@ -60,6 +60,9 @@ def _finish(result: "Future[T]", work: Callable[[], T]) -> None:
         return
     try:
         value = work()
+    except StopIteration as e:
+        # asyncio's futures do not take one: who awaits it would wait for ever.
+        result.set_exception(RuntimeError(f"StopIteration left {work}").with_traceback(e.__traceback__))
     except BaseException as e:
         # It belongs to who awaits the result, not to this thread.
         result.set_exception(e)

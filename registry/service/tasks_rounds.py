@@ -30,6 +30,8 @@ from registry.wire_tasks import (
     agreement_of,
 )
 
+_BEGUN = ROUND_STATES.index("begun")
+
 
 class Rounds:
     """Reads tasks from the chain, the projection and the payout files."""
@@ -226,15 +228,12 @@ class Rounds:
 
     def _round(self, begun: TaskEvent, events: list[TaskEvent]) -> RoundBody:
         present = self._reads.round(begun.task, begun.round or 0)
-        is_open = present.state <= 1
-        settled = (
-            None
-            if is_open
-            else next(e for e in reversed(events) if e.name == "RoundSettled" and e.round == begun.round)
-        )
+        told = (e for e in reversed(events) if e.name == "RoundSettled" and e.round == begun.round)
+        settled = next(told, None) if present.state > _BEGUN else None
         return RoundBody(
             round=begun.round or 0,
-            state=ROUND_STATES[present.state],
+            # The chain may be a block ahead of its events here: until they are read the round is open.
+            state=ROUND_STATES[present.state if settled else min(present.state, _BEGUN)],
             begun_at=present.begun_at,
             evaluation=begun.args["evaluation"],
             root=settled.args["root"] if settled else None,

@@ -13,7 +13,9 @@ from incentives.payouts import Scope
 from incentives.settlement import Record, settle
 from registry.core.ids import sha256, to_address
 from registry.errors import Conflict, Expired, FeeTooLow, NotAuthorized, NotFound, VerificationFailed
+from registry.index.tasks import TaskIndex
 from registry.sdk.owed import load_owed, save_owed, verify_owed
+from registry.service.tasks_rounds import Rounds
 from registry.wire import parse_body
 from registry.wire_payouts import PayoutFile, payout_file
 from registry.wire_tasks import agreement_of
@@ -95,6 +97,26 @@ def test_copies_and_outliers_are_left_out_for_a_stated_reason(live):
     excluded = next(d for d in people.devices if reasons[str(d.address)])
     (owed,) = excluded.tasks.owed(task.task)
     assert owed.leaf is None and verify_owed(owed).amount == 0
+    people.close()
+
+
+class Behind(TaskIndex):
+    """A projection that has not read of any settlement yet."""
+
+    def events(self, task, names=()):
+        return [event for event in super().events(task, names) if event.name != "RoundSettled"]
+
+
+def test_a_round_that_was_settled_in_a_block_not_read_yet_is_still_open(live):
+    people = cast(live, "ahead")
+    task = settled(people, [200_000]).task
+    service, engine = live.running.gateway.service, live.running.gateway.service.rounds._index._engine
+    read, unread = (
+        Rounds(live.running.gateway.contracts, index, service.tasks).show(task).progress[0]
+        for index in (TaskIndex(engine), Behind(engine))
+    )
+    assert (read.state, unread.state) == ("settled", "begun")
+    assert read.root is not None and unread.root is None
     people.close()
 
 

@@ -15,7 +15,7 @@ from registry.api.pace import Buckets, Pace
 from registry.api.threads import Turnstile, open_threads
 from registry.api.trace import Trace
 from registry.config import Settings
-from registry.errors import Malformed, NotFound, RegistryError
+from registry.errors import Malformed, NotFound, RegistryError, StoreUnavailable
 from registry.service import Service
 
 _log = logging.getLogger("registry.api")
@@ -58,7 +58,11 @@ async def _problem(request: Request, error: Exception) -> Response:
     if not isinstance(error, RegistryError):
         raise TypeError(f"{error!r} is not of the tree")
     service: Service = request.app.state.service
-    await in_thread(service.refused, asker_of(request), request.method, request.url.path, error)
+    try:
+        await in_thread(service.refused, asker_of(request), request.method, request.url.path, error)
+    except StoreUnavailable as e:
+        # Nothing is refused that is not written down: what ails the log is the answer.
+        return problem_response(e)
     return problem_response(error)
 
 

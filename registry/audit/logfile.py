@@ -68,7 +68,10 @@ class LogFile:
             self.writer.execute("COMMIT")
         except sqlite3.Error as e:
             self._roll_back()
-            raise StoreUnavailable(f"the log file {self._path} cannot be written: {e}") from e
+            raise StoreUnavailable(
+                f"the log file {self._path} cannot be written: {e}",
+                hint=f"free disk space under {self._path.parent}, then try again",
+            ) from e
         except BaseException:
             self._roll_back()
             raise

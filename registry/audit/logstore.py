@@ -99,8 +99,9 @@ class LogStore:
         with self._write:
             if not batch.is_written:
                 self._write_batch(batch)
-        if batch.failure is not None:
-            raise StoreUnavailable(f"the log {self.origin} could not be written") from batch.failure
+        if (why := batch.failure) is not None:
+            hint = why.hint if isinstance(why, StoreUnavailable) else None
+            raise StoreUnavailable(f"the log {self.origin} could not be written: {why}", hint=hint) from why
         return batch.recorded[first : first + len(rows)]
 
     def _write_batch(self, batch: _Waiting) -> None:

@@ -6,7 +6,8 @@ stay as they are, only nobody can any longer say what the commitment was to.
 
 import sqlite3
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,8 +36,9 @@ class OpeningStore:
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
+        self._path = path
         self._guard = threading.Lock()
-        try:
+        with self._errors():
             self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=30)
             self._db.execute("PRAGMA journal_mode = WAL")
             # A lost opening loses no proof, so these writes do not wait for the disk.
@@ -48,8 +50,22 @@ class OpeningStore:
             )
             self._db.execute("CREATE INDEX IF NOT EXISTS by_value ON openings (field, value, time)")
             self._db.execute("CREATE INDEX IF NOT EXISTS by_time ON openings (time)")
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
         except sqlite3.Error as e:
-            raise StoreUnavailable(f"the openings {path} cannot be opened: {e}") from e
+            raise StoreUnavailable(
+                f"the openings {self._path} cannot be used: {e}",
+                hint=f"free disk space under {self._path.parent}, then try again",
+            ) from e
+
+    @contextmanager
+    def _database(self) -> Iterator[sqlite3.Connection]:
+        """The one connection, for one caller at a time."""
+        with self._guard, self._errors():
+            yield self._db
 
     def add(self, openings: Iterable[Opening]) -> None:
         """Keep openings; before their entry is written, so that an entry never lacks them."""
@@ -60,9 +76,9 @@ class OpeningStore:
         """The openings that are left for these commitments."""
         found = []
         sql = "SELECT commitment, field, value, salt, time FROM openings WHERE commitment = ?"
-        with self._guard:
+        with self._database() as db:
             for commitment in commitments:
-                row = self._db.execute(sql, (commitment,)).fetchone()
+                row = db.execute(sql, (commitment,)).fetchone()
                 if row is not None:
                     found.append(Opening(*row))
         return found
@@ -73,20 +89,20 @@ class OpeningStore:
         self._write("UPDATE openings SET idx = ? WHERE commitment = ?", rows)
 
     def _write(self, sql: str, rows: Sequence[tuple[object, ...]]) -> None:
-        with self._guard, self._db:
-            self._db.execute("BEGIN")
-            self._db.executemany(sql, rows)
+        with self._database() as db, db:
+            db.execute("BEGIN")
+            db.executemany(sql, rows)
 
     def unlocated(self) -> set[str]:
         """Commitments whose entry was not noted: the process died in between."""
-        with self._guard:
-            rows = self._db.execute("SELECT commitment FROM openings WHERE idx IS NULL").fetchall()
+        with self._database() as db:
+            rows = db.execute("SELECT commitment FROM openings WHERE idx IS NULL").fetchall()
         return {commitment for (commitment,) in rows}
 
     def places_of(self, field: str, value: str, *, since: int = 0, until: int = 1 << 48) -> list[int]:
         """The entries that hide this value (of a device, a cell, an address), in the log's order."""
-        with self._guard:
-            rows = self._db.execute(
+        with self._database() as db:
+            rows = db.execute(
                 "SELECT idx FROM openings WHERE field = ? AND value = ? AND time >= ? AND time < ?"
                 " AND idx IS NOT NULL ORDER BY idx",
                 (field, value, since, until),
@@ -95,8 +111,8 @@ class OpeningStore:
 
     def oldest(self) -> int | None:
         """When the oldest opening that is left was made."""
-        with self._guard:
-            (time,) = self._db.execute("SELECT MIN(time) FROM openings").fetchone()
+        with self._database() as db:
+            (time,) = db.execute("SELECT MIN(time) FROM openings").fetchone()
         return None if time is None else int(time)
 
     def count_before(self, time: int) -> int:
@@ -112,10 +128,10 @@ class OpeningStore:
 
     def delete_before(self, time: int) -> int:
         """The retention rule: forget what was hidden before this time; how many were forgotten."""
-        with self._guard:
-            return self._db.execute("DELETE FROM openings WHERE time < ?", (time,)).rowcount
+        with self._database() as db:
+            return db.execute("DELETE FROM openings WHERE time < ?", (time,)).rowcount
 
     def close(self) -> None:
         """Close the file."""
-        with self._guard:
-            self._db.close()
+        with self._database() as db:
+            db.close()

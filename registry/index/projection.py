@@ -71,17 +71,18 @@ class Projection:
             )
         return True
 
-    def roll_back(self, number: int) -> list[str]:
-        """Forget everything above block `number`; answers the version ids that are no longer sealed."""
+    def sealed_above(self, number: int) -> list[str]:
+        """The ids of the versions that were sealed above block `number`."""
+        query = select(t.versions.c.version_id).where(t.versions.c.block > number)
+        with reading(self._engine) as connection:
+            return list(connection.execute(query).scalars())
+
+    def roll_back(self, number: int) -> None:
+        """Forget everything above block `number`."""
         with writing(self._engine) as connection:
-            undone = connection.execute(
-                select(t.versions.c.version_id).where(t.versions.c.block > number)
-            ).scalars()
-            lost = list(undone)
             for table in t.CHAIN_TABLES:
                 connection.execute(delete(table).where(table.c.block > number))
             connection.execute(delete(t.blocks).where(t.blocks.c.number > number))
-        return lost
 
     def manifests_wanted(self, limit: int = 500) -> list[str]:
         """Digests of manifests that a sealed version names and this projection has not read yet."""

@@ -3,10 +3,12 @@
 Routes ask it, the command line asks routes. It holds no keys but the gateway's own.
 """
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from registry.audit.logstore import LogStore
 from registry.audit.rows import CHAIN, GATEWAY
@@ -45,6 +47,7 @@ from registry.service.tasks import Tasks
 from registry.service.tasks_rounds import Rounds
 from registry.storage.base import ContentStore
 
+_log = logging.getLogger("registry.service")
 _HOUSEKEEPING_S = 5.0
 
 
@@ -66,6 +69,7 @@ class Parts:
     witness: Witness
     account: Address
     settings: Settings
+    folders: Sequence[Path]
 
 
 class Service:
@@ -123,7 +127,9 @@ class Service:
         self.audits = Audits(
             parts.contracts, parts.index, receipts, {CHAIN: parts.chain_log, GATEWAY: own.log}, own.openings
         )
-        self.health = Health(parts.contracts, parts.index, parts.pool, parts.store, self.follower)
+        self.health = Health(
+            parts.contracts, parts.index, parts.pool, parts.store, self.follower, parts.folders
+        )
         logs = {"chain": parts.chain_log, "gateway": own.log}
         self.metrics = Metrics(parts.contracts, parts.index, parts.pool, parts.store, logs, parts.account)
         self.follower.listeners.append(self.metrics.heard)
@@ -201,10 +207,13 @@ class Service:
     def _keep_house(self) -> None:
         last_collection = time.monotonic()
         while not self._stop.wait(_HOUSEKEEPING_S):
-            self.submissions.expire()
-            if time.monotonic() - last_collection > 600:
-                self.content.collect()
-                last_collection = time.monotonic()
+            try:
+                self.submissions.expire()
+                if time.monotonic() - last_collection > 600:
+                    self.content.collect()
+                    last_collection = time.monotonic()
+            except RegistryError as e:
+                _log.warning("the housekeeping waits: %s", e)
 
 
 __all__ = ["Asker", "Journal", "Parts", "Service"]

@@ -224,9 +224,11 @@ class Follower:
                 old_hash=hex32(changed.hash),
                 new_hash=hex32(self._link.block(changed.number).hash),
             )
-        lost = self._projection.roll_back(number)
+        lost = self._projection.sealed_above(number)
         _log.warning("the chain changed %d blocks deep; %d versions go back to the pool", depth, len(lost))
+        # The pool first: if this ends in between, it is walked back once more and nothing stays sealed.
         self._pool.mark((VersionId(bytes.fromhex(text[2:])) for text in lost), PoolState.PENDING)
+        self._projection.roll_back(number)
 
     def _note(self, block: int) -> None:
         with self._progress:

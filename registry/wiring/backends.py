@@ -8,6 +8,7 @@ from sqlalchemy import Engine
 
 from registry.chain.base import ChainLink
 from registry.chain.deployment import Deployment, parse_deployment
+from registry.chain.filecheck import CHAIN_FILE
 from registry.config import (
     EmbeddedChain,
     EmbeddedStore,
@@ -23,6 +24,7 @@ from registry.database import open_database, open_to_read, sqlite_url
 from registry.errors import Malformed, NotFound
 from registry.keystore import write_private
 from registry.storage.base import ContentStore
+from registry.wiring.origins import CHAIN, GATEWAY, OPENINGS
 
 # 2^96 wei each: more than any use will spend, and far from every uint128.
 _DEVELOPMENT_COIN = 1 << 96
@@ -109,6 +111,18 @@ def open_databases(settings: Settings, home: Home) -> Databases:
 def databases_to_read(settings: Settings, home: Home) -> Databases:
     """The same for whoever must change nothing; what is missing stays missing."""
     return Databases(*(open_to_read(url, schema=schema) for url, schema in _places(settings, home)))
+
+
+def folders_written(settings: Settings, home: Home) -> list[Path]:
+    """Where this gateway writes on disks of its own; a file may lie on another one than its home."""
+    files = [home.log / name for name in (CHAIN, GATEWAY, OPENINGS)]
+    if not isinstance(settings.database, Postgresql):
+        files += [home.index, home.pool]
+    if isinstance(settings.store, EmbeddedStore):
+        files.append(home.store / "index.db")
+    if isinstance(settings.chain, EmbeddedChain):
+        files.append(home.chain / CHAIN_FILE)
+    return list(dict.fromkeys(file.resolve().parent for file in files))
 
 
 def _places(settings: Settings, home: Home) -> tuple[tuple[str, str | None], tuple[str, str | None]]:

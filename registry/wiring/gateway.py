@@ -2,6 +2,7 @@
 
 import logging
 import threading
+from contextlib import ExitStack
 from dataclasses import dataclass
 
 from miners.node import HttpSource
@@ -20,7 +21,7 @@ from registry.pool.seals import RowSeal
 from registry.service import Journal, Parts, Service
 from registry.storage.base import ContentStore
 from registry.wiring.anchoring import Anchors
-from registry.wiring.backends import Databases, open_databases, open_store
+from registry.wiring.backends import Databases, folders_written, open_databases, open_store
 from registry.wiring.gathering import Gathering, documents_of, unpinned
 from registry.wiring.logs import LogKeeper, Logs, log_secret, open_logs
 
@@ -65,14 +66,15 @@ class Gateway:
         self.service.close()
         for thread in self.threads:
             thread.join(timeout=10)
-        self.logs.gateway.stopped(reason="shut down")
-        try:
-            self.keeper.keep()
-        except RegistryError as e:
-            _log.warning("the chain log ends before the chain's last block: %s", e)
-        self.logs.close()
-        self.databases.close()
-        self.store.close()
+        with ExitStack() as stack:
+            for part in (self.store, self.databases, self.logs):
+                stack.callback(part.close)
+            # On a full disk this fails, and the rest is closed all the same.
+            self.logs.gateway.stopped(reason="shut down")
+            try:
+                self.keeper.keep()
+            except RegistryError as e:
+                _log.warning("the chain log ends before the chain's last block: %s", e)
 
 
 def open_gateway(
@@ -100,6 +102,7 @@ def open_gateway(
         witness=logs.witness,
         account=signer.address,
         settings=settings,
+        folders=folders_written(settings, home),
     )
     service = Service(parts)
     peers = [HttpSource(url, signer, contracts.domain) for url in settings.gateway.peers]

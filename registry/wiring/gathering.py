@@ -84,8 +84,11 @@ class Gathering:
         """Gather until told to stop; what is nowhere to be had is asked for again."""
         while not stop.is_set():
             self._news.clear()
-            if self.step():
-                continue
+            try:
+                if self.step():
+                    continue
+            except RegistryError as e:
+                _log.warning("gathering waits: %s", e)
             self._news.wait(_RETRY_S if self._wanted or self._documents else 1.0)
 
     def step(self) -> bool:

@@ -63,6 +63,7 @@ class Audits:
         self._seen_epoch = -1
         self._running: list[_Running] = []
         self._absent: set[tuple[int, Address]] = set()
+        self._silent: set[Address] = set()
         self._worthless: set[int] = set()
         self._next_look = 0
         self._next_claim = 0
@@ -79,6 +80,7 @@ class Audits:
         if slot < self._next_look:
             return
         self._next_look = slot + 1
+        self._silent.clear()
         self._begin(self._audit_slots, slot)
         for audit in list(self._running):
             if slot > audit.beacon_slot + self._audit_slots:
@@ -180,13 +182,19 @@ class Audits:
             return None
 
     def _look(self, miner: Address, leaf: Cid) -> Verdict:
-        """NONE when the miner shows the block, else what is wrong with it."""
+        """NONE when the miner shows the block, else what is wrong with it.
+
+        Who is silent is waited for once in a slot: nothing is sealed here meanwhile.
+        """
         peer = self._peers.get(miner)
         if peer is None:
             return Verdict.NONE  # nobody told us where it is: that is not its fault
+        if miner in self._silent:
+            return Verdict.ABSENT
         try:
             peer.block(leaf)
         except Unavailable:
+            self._silent.add(miner)
             return Verdict.ABSENT
         except RegistryError:
             return Verdict.FAILED

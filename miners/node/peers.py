@@ -9,7 +9,7 @@ from registry.core.ids import sha256
 from registry.errors import NotFound, Unavailable, VerificationFailed
 from registry.storage.base import ContentStore
 
-_ANSWER_S = 10.0
+ANSWER_S = 10.0
 _MOST_BYTES = 4 << 20
 
 
@@ -35,16 +35,17 @@ class StorePeer:
 
 
 class HttpPeer:
-    """A miner that serves a trustless gateway (`/ipfs/{cid}?format=raw`)."""
+    """A miner that serves a trustless gateway (`/ipfs/{cid}?format=raw`) and is waited for so long."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, answer_s: float = ANSWER_S) -> None:
         self.url = url.rstrip("/")
+        self._answer_s = answer_s
         self._parts = urlsplit(self.url)
 
     def block(self, cid: Cid) -> bytes:
         """The bytes of one block, fetched."""
         kind = http.client.HTTPSConnection if self._parts.scheme == "https" else http.client.HTTPConnection
-        connection = kind(self._parts.hostname or "", self._parts.port, timeout=_ANSWER_S)
+        connection = kind(self._parts.hostname or "", self._parts.port, timeout=self._answer_s)
         try:
             connection.request("GET", f"/ipfs/{cid}?format=raw")
             response = connection.getresponse()

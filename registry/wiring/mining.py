@@ -10,6 +10,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from miners.node import (
+    ANSWER_S,
     ContentServer,
     HttpPeer,
     HttpSource,
@@ -63,15 +64,22 @@ def _mining(home: Home, settings: Settings, key: str | None, announce: Announce)
         announce(f"mining as {signer.address}, serving {place}/ipfs")
         if not contracts.account(signer.address).roles & Role.MINER:
             announce(f"{signer.address} is no miner yet: a council member runs: {_admission(signer)}")
-        peers = dict(map(_peer, settings.miner.peers))
+        answer_s = _answer_s(contracts, len(settings.miner.peers))
+        peers = dict(_peer(text, answer_s) for text in settings.miner.peers)
         yield MinerNode(contracts, signer, store, source, peers=peers, poll_s=settings.miner.poll_s)
 
 
-def _peer(text: str) -> tuple[Address, Peer]:
+def _answer_s(contracts: Contracts, peers: int) -> float:
+    """How long a peer may take: with all of them silent a verdict still comes within its audit."""
+    audit_s = contracts.read("StorageMarket", "auditSlots") * contracts.params().slot_s
+    return min(ANSWER_S, float(audit_s) / 2 / max(peers, 1))
+
+
+def _peer(text: str, answer_s: float) -> tuple[Address, Peer]:
     address, equals, url = text.partition("=")
     if not equals or not url.startswith(("http://", "https://")):
         raise Malformed(f"miner.peers has {text!r}, which is not of the form ADDRESS=URL")
-    return to_address(address.strip()), HttpPeer(url)
+    return to_address(address.strip()), HttpPeer(url, answer_s)
 
 
 def _source(home: Home, settings: Settings, contracts: Contracts, signer: Signer, stack: ExitStack) -> Source:

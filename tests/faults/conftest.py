@@ -44,6 +44,7 @@ class Engine:
 @pytest.fixture
 def engine() -> Iterator[Callable[[str], Engine]]:
     base = Path(tempfile.mkdtemp(prefix="twinledger-nodes-", dir="/var/tmp"))
+    base.chmod(0o755)  # PostgreSQL runs as another user
     made: list[Engine] = []
 
     def make(name: str) -> Engine:

@@ -1,6 +1,7 @@
 """Pins and checks content beside sealing: an item counts as held once every byte was hashed here."""
 
 import logging
+import threading
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
@@ -31,6 +32,7 @@ class Holdings:
         self._pool = ThreadPoolExecutor(_PARALLEL, thread_name_prefix="pin")
         self._fetching: dict[VersionId, Future[None]] = {}
         self._fetched: deque[tuple[VersionId, bytes]] = deque()
+        self._arrived = threading.Event()
         self._held: dict[VersionId, bytes] = {}
         self._failed: set[VersionId] = set()
 
@@ -43,6 +45,7 @@ class Holdings:
         for version_id, done in list(self._fetching.items()):
             if done.done():
                 del self._fetching[version_id]
+        self._arrived.clear()
         while self._fetched:
             version_id, signature = self._fetched.popleft()
             self._held[version_id] = signature
@@ -64,6 +67,15 @@ class Holdings:
                 batch = []
         if batch:
             yield batch
+
+    @property
+    def is_fetching(self) -> bool:
+        """Whether something is on its way here."""
+        return bool(self._fetching)
+
+    def wait(self, timeout_s: float) -> None:
+        """Return when something arrived whole, at the latest after the timeout: a failure wakes nobody."""
+        self._arrived.wait(timeout_s)
 
     def settle(self, timeout_s: float) -> None:
         """Wait until what is being fetched is here or given up."""
@@ -90,6 +102,7 @@ class Holdings:
             _log.warning("%s is not pinned yet: %s", hex32(batch[0].version_id), e)
         else:
             self._fetched.extend((entry.version_id, entry.signature) for entry in signed)
+            self._arrived.set()
 
     def _is_signed(self, entry: Entry) -> bool:
         # A gateway may be wrong or lie: what the contract would refuse must not count as waiting.

@@ -82,7 +82,8 @@ class MinerNode:
                 stop.wait(1.0)
                 continue
             if not sealed:
-                self._source.wait(self._poll_s)
+                waited_for = self._holdings if self._holdings.is_fetching else self._source
+                waited_for.wait(self._poll_s)
         self.close()
 
     def step(self) -> int:

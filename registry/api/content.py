@@ -1,19 +1,19 @@
 """Content by CID: streamed in, streamed out, with ranges; and the trustless gateway `/ipfs`."""
 
-import hashlib
 import re
-from collections.abc import Awaitable, Callable, Iterator
-from typing import Annotated, Any
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
 from registry.api.exchange import answer, caller_of, caller_with, in_thread, problem_response, service_of
-from registry.api.streams import WatchedResponse, gathered, receive, send
+from registry.api.streams import PIECE, BrokeOff, WatchedResponse, WholeResponse, gathered, receive, send
 from registry.core.cid import Cid
 from registry.core.ids import hex32
 from registry.errors import Malformed
-from registry.service import Asker
+from registry.service import Asker, Service
 from registry.service.journal import Retrieval
 from registry.wire import CarAnswer, UploadAnswer
 
@@ -24,6 +24,7 @@ MAX_CIDS = 400
 # No file is longer than 19 digits can say; a longer number is no range, and is ignored.
 _RANGE = re.compile(r"bytes=([0-9]{1,19})-([0-9]{0,19})")
 _SUFFIX = re.compile(r"bytes=-([0-9]{1,19})")
+_UNWRITTEN = Retrieval()
 
 
 @router.put("/v1/content/{cid}", response_model=UploadAnswer)
@@ -41,28 +42,21 @@ async def put_content(request: Request, cid: str) -> Response:
 @router.put("/v1/content", response_model=None)
 async def put_unnamed(request: Request) -> Response:
     """Stream in a file whose CID the client cannot compute, or a CAR of many blocks."""
-    service = service_of(request)
-    running = hashlib.sha256()
-
-    def hashed(body: Iterator[bytes]) -> Iterator[bytes]:
-        for piece in body:
-            running.update(piece)
-            yield piece
-
+    content = service_of(request).content
     # A signed stream can only be verified at its end; until then it counts as nobody's.
     signed = "authorization" in request.headers
     if not signed:
         await caller_of(request, "content")
     if request.headers.get("content-type", "").split(";")[0].strip() == CAR:
-        result = await receive(request, lambda body: service.content.put_car(hashed(body), caller=None))
-        value: CarAnswer | UploadAnswer = CarAnswer(
-            roots=[str(root) for root in result.roots], blocks=result.blocks
-        )
+        taken = await receive(request, lambda body: content.put_car(body, caller=None))
+        digest, roots = taken.sha256, [str(root) for root in taken.roots]
+        value: CarAnswer | UploadAnswer = CarAnswer(roots=roots, blocks=taken.blocks)
     else:
-        stored = await receive(request, lambda body: service.content.put(hashed(body), caller=None))
+        stored = await receive(request, lambda body: content.put(body, caller=None))
+        digest = stored.sha256
         value = UploadAnswer(cid=str(stored.cid), sha256=hex32(stored.sha256), size=stored.size)
     if signed:
-        await caller_with(request, "content", running.digest())
+        await caller_with(request, "content", digest)
     return answer(value)
 
 
@@ -84,7 +78,7 @@ async def get_content(request: Request, cid: str) -> Response:
     """Stream out a file or a range of it; every block is hashed again on the way."""
     caller = await caller_of(request, "content")
     wanted = Cid.parse(cid)
-    return await content_response(request, wanted, lambda size: _fetched(request, wanted, caller, size))
+    return await content_response(request, lambda: _by_cid(service_of(request), wanted, caller))
 
 
 @router.get("/ipfs/{cid}", response_class=StreamingResponse)
@@ -110,15 +104,44 @@ async def get_ipfs(request: Request, cid: str, format: str | None = None) -> Res
             return Response(b"", media_type=f"{CAR}; version=1", headers=headers)
         retrieval = await in_thread(service.replicated, wanted, caller)
         pieces = service.store.export(wanted)
-        watched = _watched(request, pieces, retrieval, media_type=f"{CAR}; version=1", headers=headers)
+        broke_off = _telling(request, retrieval)
+        watched = WatchedResponse(pieces, broke_off, media_type=f"{CAR}; version=1", headers=headers)
         return promised(watched, retrieval)
     if shape == "file":
-        return await content_response(request, wanted, lambda size: _fetched(request, wanted, caller, size))
+        return await content_response(request, lambda: _by_cid(service, wanted, caller))
     raise Malformed(f"format is {shape!r}, not raw or car")
 
 
-async def _fetched(request: Request, cid: Cid, caller: Asker, size: int) -> Retrieval:
-    return await in_thread(service_of(request).fetched, cid, caller, size)
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A file that is asked for; `written_down` logs that so many bytes of it are about to be sent."""
+
+    cid: Cid
+    written_down: Callable[[int], Retrieval]
+
+
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    """What of a file is sent: the length of all of it, the range's place, and the promises given for it.
+
+    `body` is the range itself where it is short: it needs no second turn in a thread.
+    """
+
+    cid: Cid
+    size: int
+    first: int
+    last: int
+    status: int
+    retrieval: Retrieval = _UNWRITTEN
+    body: bytes | None = None
+
+    @property
+    def length(self) -> int:
+        return self.last - self.first + 1
+
+
+def _by_cid(service: Service, cid: Cid, caller: Asker) -> Asked:
+    return Asked(cid, lambda size: service.fetched(cid, caller, size))
 
 
 def promised(response: Response, retrieval: Retrieval) -> Response:
@@ -128,41 +151,53 @@ def promised(response: Response, retrieval: Retrieval) -> Response:
     return response
 
 
-def _watched(
-    request: Request, pieces: Iterator[bytes], retrieval: Retrieval, **options: Any
-) -> WatchedResponse:
+def _telling(request: Request, retrieval: Retrieval) -> BrokeOff:
     async def broke_off(outcome: str, sent: int) -> None:
         await in_thread(service_of(request).broke_off, retrieval, outcome, sent)
 
-    return WatchedResponse(pieces, broke_off, **options)
+    return broke_off
 
 
-async def content_response(
-    request: Request, cid: Cid, written_down: Callable[[int], Awaitable[Retrieval]]
-) -> Response:
+async def content_response(request: Request, find: Callable[[], Asked]) -> Response:
     """The answer to a GET or HEAD of a file, with Range.
 
-    `written_down` logs that so many bytes are about to be sent, with the gateway's promises. It is asked
-    before the first byte, and not at all where none is sent. An answer that breaks off is logged again.
+    What is about to be sent is written down before the first byte, and not at all where none is sent. An
+    answer that breaks off is logged again.
     """
-    service = service_of(request)
-    size = await in_thread(service.content.file_size, cid)
-    headers = {"accept-ranges": "bytes", "etag": f'"{cid}"'}
-    first, last, status = _range(request.headers.get("range"), size)
-    if status == 416:
-        return _no_such_range(size)
-    if status == 206:
-        headers["content-range"] = f"bytes {first}-{last}/{size}"
-    length = last - first + 1
-    headers["content-length"] = str(length)
+    found = await in_thread(_open, service_of(request), request, find)
+    if found.status == 416:
+        return _no_such_range(found.size)
+    headers = {
+        "accept-ranges": "bytes",
+        "etag": f'"{found.cid}"',
+        "content-length": str(found.length),
+        "content-type": "application/octet-stream",
+    }
+    if found.status == 206:
+        headers["content-range"] = f"bytes {found.first}-{found.last}/{found.size}"
     if request.method == "HEAD":
-        return Response(status_code=status, headers=headers, media_type="application/octet-stream")
-    retrieval = await written_down(length)
-    pieces = service.content.get(cid, offset=first, length=length)
-    watched = _watched(
-        request, pieces, retrieval, status_code=status, headers=headers, media_type="application/octet-stream"
-    )
-    return promised(watched, retrieval)
+        return Response(status_code=found.status, headers=headers)
+    broke_off = _telling(request, found.retrieval)
+    response: Response
+    if found.body is not None:
+        response = WholeResponse(found.body, broke_off, status_code=found.status, headers=headers)
+    else:
+        pieces = service_of(request).content.get(found.cid, offset=found.first, length=found.length)
+        response = WatchedResponse(pieces, broke_off, status_code=found.status, headers=headers)
+    return promised(response, found.retrieval)
+
+
+def _open(service: Service, request: Request, find: Callable[[], Asked]) -> _Opened:
+    asked = find()
+    size = service.content.file_size(asked.cid)
+    opened = _Opened(asked.cid, size, *_range(request.headers.get("range"), size))
+    if opened.status == 416 or request.method == "HEAD":
+        return opened
+    body = None
+    if opened.length <= PIECE:
+        # Read before it is written down: what cannot be read is refused, and was not retrieved.
+        body = b"".join(service.content.get(asked.cid, offset=opened.first, length=opened.length))
+    return replace(opened, retrieval=asked.written_down(opened.length), body=body)
 
 
 def _no_such_range(size: int) -> Response:

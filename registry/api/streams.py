@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import suppress
 from typing import Any, TypeVar
 
-from fastapi import Request
+from fastapi import Request, Response
 from fastapi.responses import StreamingResponse
 from starlette.requests import ClientDisconnect
 from starlette.types import Message, Receive, Scope, Send
@@ -22,6 +22,7 @@ from registry.errors import Malformed
 PIECE = 1 << 20
 _QUEUED = 4
 T = TypeVar("T")
+BrokeOff = Callable[[str, int], Awaitable[None]]
 
 
 class _Arriving:
@@ -129,9 +130,7 @@ class WatchedResponse(StreamingResponse):
     `broke_off` is told the outcome and how many bytes were handed to the connection: at most so many arrived.
     """
 
-    def __init__(
-        self, pieces: Iterator[bytes], broke_off: Callable[[str, int], Awaitable[None]], **options: Any
-    ) -> None:
+    def __init__(self, pieces: Iterator[bytes], broke_off: BrokeOff, **options: Any) -> None:
         super().__init__(send(pieces), **options)
         self._broke_off = broke_off
         self._sent = 0
@@ -156,6 +155,28 @@ class WatchedResponse(StreamingResponse):
         # An older ASGI server tells of a disconnect beside the stream, which then just ends.
         if not self._is_whole:
             await self._broke_off("aborted", self._sent)
+
+
+class WholeResponse(Response):
+    """Sends bytes that are at hand, and says so when their reader hung up before the end."""
+
+    def __init__(self, body: bytes, broke_off: BrokeOff, **options: Any) -> None:
+        super().__init__(body, **options)
+        self._broke_off = broke_off
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        start = {"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers}
+        try:
+            await send(start)
+            await send({"type": "http.response.body", "body": self.body, "more_body": True})
+            is_gone = await Request(scope, receive).is_disconnected()
+            if not is_gone:
+                await send({"type": "http.response.body", "body": b"", "more_body": False})
+        except OSError as e:
+            await self._broke_off("aborted", len(self.body))
+            raise ClientDisconnect from e
+        if is_gone:
+            await self._broke_off("aborted", len(self.body))
 
 
 def gathered(pieces: Iterator[bytes]) -> Iterator[bytes]:

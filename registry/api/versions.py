@@ -7,7 +7,7 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 from starlette.convertors import Convertor, register_url_convertor
 
-from registry.api.content import content_response
+from registry.api.content import Asked, content_response
 from registry.api.exchange import SELF_SIGNED, answer, caller_of, in_thread, post, service_of
 from registry.api.pages import integer, page, page_size
 from registry.api.shapes import grant_answer, kin_answer, model_answer, version_answer, version_json
@@ -17,7 +17,6 @@ from registry.errors import Malformed
 from registry.index import Search
 from registry.index.search import parse_metric
 from registry.service.acts import Check, expect_alias, expect_version
-from registry.service.journal import Retrieval
 from registry.wire import RawTransaction, TransactionAnswer, VersionAnswer
 
 router = APIRouter(tags=["models"])
@@ -146,13 +145,14 @@ async def get_file(request: Request) -> Response:
     """One file of a version, streamed and verified."""
     caller = await caller_of(request, "models")
     service = service_of(request)
-    row = await in_thread(service.catalogue.resolve, reference_of(request))
-    entry = await in_thread(service.catalogue.file, row, request.path_params["path"])
+    reference, path = reference_of(request), request.path_params["path"]
 
-    def written_down(size: int) -> Awaitable[Retrieval]:
-        return in_thread(service.retrieved, row, entry, caller, size)
+    def find() -> Asked:
+        row = service.catalogue.resolve(reference)
+        entry = service.catalogue.file(row, path)
+        return Asked(entry.cid, lambda size: service.retrieved(row, entry, caller, size))
 
-    return await content_response(request, entry.cid, written_down)
+    return await content_response(request, find)
 
 
 @versioned("/lineage", methods=["GET"])

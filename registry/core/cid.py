@@ -40,6 +40,10 @@ class Cid:
         if len(self.digest) != 32:
             raise Malformed(f"a content id has a 32-byte digest, got {len(self.digest)} bytes", hint=_HINT)
 
+    def __hash__(self) -> int:
+        # A hundred times for each registration: the digest alone tells contents apart, and keeps its hash.
+        return hash(self.digest)
+
     @property
     def raw(self) -> bytes:
         """The 36 bytes: version, codec, hash function, length, digest."""

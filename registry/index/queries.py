@@ -1,6 +1,6 @@
 """Reads of the projection: what is current, and what was."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from sqlalchemy import Row, Select, bindparam, func, select, union
@@ -8,7 +8,7 @@ from sqlalchemy import Row, Select, bindparam, func, select, union
 from registry.core.cid import RAW, Cid
 from registry.core.ids import Address, Status, VersionId, hex32, to_address
 from registry.core.refs import Reference
-from registry.database import reading
+from registry.database import Lookup, reading
 from registry.errors import NotFound
 from registry.index import schema as t
 from registry.index.records import (
@@ -44,9 +44,9 @@ _ROLES = (
     .outerjoin(t.namespaces, t.namespaces.c.namespace_id == t.memberships.c.namespace_id)
     .order_by(t.memberships.c.block, t.memberships.c.log_index)
 )
-_ROLES_OF = _ROLES.where(t.memberships.c.address == bindparam("address"))
+_ROLES_OF = Lookup(_ROLES.where(t.memberships.c.address == bindparam("address")))
 _KEYS = select(t.keys).order_by(t.keys.c.block, t.keys.c.log_index)
-_KEYS_OF = _KEYS.where(t.keys.c.address == bindparam("address"))
+_KEYS_OF = Lookup(_KEYS.where(t.keys.c.address == bindparam("address")))
 
 MAX_NAMING = 200
 """So many versions of one content are told apart; an entry that names them all is still small."""
@@ -247,11 +247,20 @@ class Index(Relations):
 
     def member(self, address: Address) -> MemberRow | None:
         """A member as of now; None for an address that never was one."""
-        return next(iter(self._members(address)), None)
+        with reading(self.engine) as connection:
+            roles = _ROLES_OF.rows(connection, address=address)
+            keys = _KEYS_OF.rows(connection, address=address) if roles else []
+        return _member(roles[-1], keys) if roles else None
 
     def members(self) -> list[MemberRow]:
         """Every address ever admitted, with its present roles."""
-        return sorted(self._members(None), key=lambda member: member.address)
+        with reading(self.engine) as connection:
+            newest = {row.address: row for row in connection.execute(_ROLES)}
+            keys: dict[str, list[Any]] = {}
+            for row in connection.execute(_KEYS):
+                keys.setdefault(row.address, []).append(row)
+        found = [_member(row, keys.get(who, [])) for who, row in newest.items()]
+        return sorted(found, key=lambda member: member.address)
 
     def namespace_id(self, name: str) -> int | None:
         """The number of a namespace."""
@@ -285,13 +294,6 @@ class Index(Relations):
         with reading(self.engine) as connection:
             return int(connection.execute(query).scalar_one())
 
-    def _members(self, address: Address | None) -> list[MemberRow]:
-        one = {} if address is None else {"address": address}
-        with reading(self.engine) as connection:
-            newest = {
-                row.address: row for row in connection.execute(_ROLES if address is None else _ROLES_OF, one)
-            }
-            registered: dict[str, list[bytes]] = {}
-            for row in connection.execute(_KEYS if address is None else _KEYS_OF, one):
-                registered.setdefault(row.address, []).append(bytes.fromhex(row.x25519[2:]))
-        return [member_row(row, registered.get(who, [])) for who, row in newest.items()]
+
+def _member(roles: Any, keys: Sequence[Any]) -> MemberRow:
+    return member_row(roles, [raw_bytes(row.x25519) for row in keys])

@@ -12,6 +12,9 @@ from registry.pool.schema import answers, nonces
 from registry.pool.seals import RowSeal
 
 DAY_S = 86_400
+_SWEEP_S = 60
+# Built once: every signed request takes a nonce.
+_TAKE = insert(nonces)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,15 +32,18 @@ class Requests:
         self._engine = engine
         self._seal = seal
         self._window_s = nonce_window_s
+        self._swept = 0
         prepare(engine)
 
     def use_nonce(self, address: str, nonce: bytes, now: int) -> None:
         """Take a nonce; a second use within the window is Unauthenticated, also after a restart."""
         row = {"address": address, "nonce": nonce.hex(), "created": now}
         with writing(self._engine) as connection:
-            connection.execute(delete(nonces).where(nonces.c.created < now - 2 * self._window_s))
+            if not self._swept <= now < self._swept + _SWEEP_S:
+                connection.execute(delete(nonces).where(nonces.c.created < now - 2 * self._window_s))
+                self._swept = now
             try:
-                connection.execute(insert(nonces), row | {"seal": self._seal.of(nonces, row)})
+                connection.execute(_TAKE, row | {"seal": self._seal.of(nonces, row)})
             except IntegrityError as e:
                 raise Unauthenticated(
                     f"the request of {address} was sent before: its nonce is used",

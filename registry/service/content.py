@@ -4,6 +4,7 @@ import hashlib
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
 from registry.config import Quotas
 from registry.core.cid import RAW, Cid
@@ -12,6 +13,13 @@ from registry.pool import Upload, Uploads
 from registry.storage.base import CarResult, ContentStore, Link, Pin, Stored
 
 ANONYMOUS = "anonymous"
+
+
+@dataclass(frozen=True, slots=True)
+class TakenCar(CarResult):
+    """A CAR as it came, with the sha-256 of the archive's own bytes."""
+
+    sha256: bytes
 
 
 class Content:
@@ -45,7 +53,7 @@ class Content:
         self._remember([stored], who)
         return stored
 
-    def put_car(self, chunks: Iterable[bytes], *, caller: str | None) -> CarResult:
+    def put_car(self, chunks: Iterable[bytes], *, caller: str | None) -> TakenCar:
         """Take the blocks of a CAR; each root that is a whole file counts as an upload."""
         who = caller or ANONYMOUS
         running, received = hashlib.sha256(), 0
@@ -68,7 +76,7 @@ class Content:
         if rest > 0:
             files.append(Upload(Cid(RAW, running.digest()), running.digest(), rest, who, now))
         self._uploads.add(files)
-        return result
+        return TakenCar(result.roots, result.blocks, running.digest())
 
     def get(self, cid: Cid, *, offset: int = 0, length: int | None = None) -> Iterator[bytes]:
         """The bytes of a file or of a range of it, every block hashed again."""

@@ -1,6 +1,9 @@
 """Which block is where: the SQLite index over the packs. It can be deleted; opening the store rebuilds it."""
 
+import sqlite3
+import threading
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import islice
@@ -26,7 +29,9 @@ ON CONFLICT(cid) DO UPDATE SET seen = max(seen, excluded.seen), is_bad = 0,
 """
 
 
+_FIND = "SELECT p.name, b.offset, b.length, b.is_bad FROM block b JOIN pack p ON p.id = b.pack WHERE cid = ?"
 _PORTION = 500
+_KNOWN = 50_000
 
 
 class PackState(StrEnum):
@@ -64,21 +69,51 @@ class BlockIndex:
 
     def __init__(self, path: Path) -> None:
         self._db = Database(path, _SCHEMA)
+        # Where good blocks were found lately: a submission asks for each of its blocks a dozen times. What
+        # takes a block away or moves it empties this before it returns.
+        self._known: dict[Cid, Spot] = {}
+        self._emptied = 0
+        self._lock = threading.Lock()
 
     def find(self, cid: Cid) -> Spot | None:
         """Where a block is, also when its bytes are known to be bad."""
-        with self._db.read() as c:
-            row = c.execute(
-                "SELECT p.name, b.offset, b.length FROM block b JOIN pack p ON p.id = b.pack WHERE cid = ?",
-                (cid.raw,),
-            ).fetchone()
-        return Spot(*row) if row else None
+        known = self._known.get(cid)
+        return self._look(cid)[0] if known is None else known
 
     def size(self, cid: Cid) -> int | None:
         """The length of a held block, None when it is not held or known to be bad."""
+        known = self._known.get(cid)
+        if known is not None:
+            return known.length
+        spot, is_bad = self._look(cid)
+        return None if spot is None or is_bad else spot.length
+
+    def _look(self, cid: Cid) -> tuple[Spot | None, bool]:
+        emptied = self._emptied
         with self._db.read() as c:
-            row = c.execute("SELECT length FROM block WHERE cid = ? AND NOT is_bad", (cid.raw,)).fetchone()
-        return row[0] if row else None
+            row = c.execute(_FIND, (cid.raw,)).fetchone()
+        if row is None:
+            return None, False
+        (*place, is_bad) = row
+        spot = Spot(*place)
+        with self._lock:
+            # What changed since the look was begun may be about this block.
+            if not is_bad and emptied == self._emptied:
+                if len(self._known) >= _KNOWN:
+                    self._known.clear()
+                self._known[cid] = spot
+        return spot, bool(is_bad)
+
+    @contextmanager
+    def _moving(self) -> Iterator[sqlite3.Connection]:
+        """A transaction after which blocks may be gone, elsewhere, or bad."""
+        try:
+            with self._db.write() as connection:
+                yield connection
+        finally:
+            with self._lock:
+                self._emptied += 1
+                self._known.clear()
 
     def commit(self, commits: Iterable[Commit], now: float) -> None:
         """Make imports part of the store, in one transaction."""
@@ -99,7 +134,7 @@ class BlockIndex:
 
     def mark_bad(self, cid: Cid, spot: Spot) -> None:
         """Remember that the bytes at a spot are wrong, so the next import of the block replaces them."""
-        with self._db.write() as c:
+        with self._moving() as c:
             c.execute(
                 "UPDATE block SET is_bad = 1 WHERE cid = ? AND offset = ?"
                 " AND pack = (SELECT id FROM pack WHERE name = ?)",
@@ -122,7 +157,7 @@ class BlockIndex:
 
     def forget(self, pack: str, behind: int = 0) -> None:
         """Drop the blocks of a pack whose bytes are gone, from a length on; with 0, the pack too."""
-        with self._db.write() as c:
+        with self._moving() as c:
             c.execute(
                 "DELETE FROM block WHERE offset + length > ? AND pack = (SELECT id FROM pack WHERE name = ?)",
                 (behind, pack),
@@ -151,7 +186,7 @@ class BlockIndex:
         """
         doomed = iter(cids)
         while portion := [(cid.raw, cutoff) for cid in islice(doomed, _PORTION)]:
-            with self._db.write() as c:
+            with self._moving() as c:
                 c.executemany("DELETE FROM block WHERE cid = ? AND seen < ?", portion)
 
     def blocks_of(self, pack: str) -> list[tuple[Cid, Spot]]:
@@ -166,7 +201,7 @@ class BlockIndex:
 
     def move(self, old: str, new: Pack, moved: Sequence[tuple[Cid, Spot]]) -> None:
         """Replace a pack by its compacted copy, in one transaction."""
-        with self._db.write() as c:
+        with self._moving() as c:
             row = (new.name, new.length, new.state)
             number = c.execute("INSERT INTO pack(name, length, state) VALUES (?, ?, ?)", row).lastrowid
             c.executemany(

@@ -11,6 +11,7 @@ computes the same names without a store, so a server can be checked and need not
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import chain
 
 from registry.core.cid import DAG_PB, RAW, Cid
 from registry.errors import Malformed, TooLarge
@@ -53,9 +54,17 @@ def import_file(
     chunks: Iterable[bytes], sink: BlockSink = keep_nothing, profile: Profile = UNIXFS_V1_2025
 ) -> Stored:
     """Name a file given in pieces of any length; each block goes to the sink once, children first."""
-    whole = hashlib.sha256()
     tree = _Tree(profile, sink)
-    for chunk in rechunk(chunks, profile.chunk):
+    leaves = rechunk(chunks, profile.chunk)
+    first, second = next(leaves, b""), next(leaves, None)
+    tree.add(first)
+    if second is None:
+        root = tree.close()
+        # One raw leaf is named by its sha-256: it need not be hashed twice.
+        digest = root.cid.digest if root.cid.codec == RAW else hashlib.sha256(first).digest()
+        return Stored(root.cid, root.size, root.dag_size, digest)
+    whole = hashlib.sha256(first)
+    for chunk in chain((second,), leaves):
         whole.update(chunk)
         tree.add(chunk)
     root = tree.close()

@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.request import Request, urlopen
 
@@ -66,7 +66,9 @@ def on_anvil(folder: Path, rpc: str, miners: int) -> Iterator[Installation]:
     _write_settings(home.root, rpc)
     settings = load_settings(home, {}, folder=home.root).settings
     link = RpcChain([rpc], confirmations=0)
-    keys = make_keys(home)
+    made = make_keys(home)
+    # Only those that run are enrolled: the turns of miners that are gone would be waited for.
+    keys = replace(made, miners=made.miners[:miners])
     try:
         for address in keys.addresses:
             _make_rich(rpc, address)

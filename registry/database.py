@@ -173,19 +173,22 @@ def reading(engine: Engine) -> Iterator[Connection]:
 def writing(engine: Engine) -> Iterator[Connection]:
     """One transaction: all of it is durable on return, or nothing is."""
     with _mapped(engine), engine.connect() as connection:
-        if engine.dialect.name == "sqlite":
-            connection.exec_driver_sql("BEGIN IMMEDIATE")
+        raw = connection.connection.dbapi_connection
+        # The driver's own calls: SQLAlchemy's way to one word of SQL takes longer than SQLite does.
+        sqlite = raw if isinstance(raw, sqlite3.Connection) else None
+        if sqlite is not None:
+            sqlite.execute("BEGIN IMMEDIATE")
         else:
             connection.execute(_LOCK)
         try:
             yield connection
         except BaseException:
             connection.rollback()
-            if engine.dialect.name == "sqlite":
-                _abandon(connection)
+            if sqlite is not None and sqlite.in_transaction:
+                sqlite.execute("ROLLBACK")
             raise
-        if engine.dialect.name == "sqlite":
-            connection.exec_driver_sql("COMMIT")
+        if sqlite is not None:
+            sqlite.execute("COMMIT")
         connection.commit()
 
 
@@ -202,12 +205,6 @@ def claiming(engine: Engine) -> Iterator[Connection]:
         return
     with _mapped(engine), engine.begin() as connection:
         yield connection
-
-
-def _abandon(connection: Connection) -> None:
-    raw = connection.connection.dbapi_connection
-    if isinstance(raw, sqlite3.Connection) and raw.in_transaction:
-        raw.execute("ROLLBACK")
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from starlette.exceptions import HTTPException
 
 from registry.api import accounts, audit, content, fees, gateway, services, submissions, tasks, versions
 from registry.api.described import describing
+from registry.api.doors import Doors, Doorway
 from registry.api.exchange import asker_of, in_thread, problem_response
 from registry.api.guard import Guard
 from registry.api.halted import Halted
@@ -41,6 +42,7 @@ def create_app(service: Service, settings: Settings) -> FastAPI:
     app.state.buckets = Buckets(settings.limits)
     app.add_middleware(Halted, service=service)
     app.add_middleware(Turnstile, threads=open_threads())
+    app.add_middleware(Doorway, doors=Doors())
     app.add_middleware(Pace, buckets=app.state.buckets)
     app.add_middleware(Guard, tls=settings.api.tls_certificate_file is not None)
     app.add_middleware(Trace)

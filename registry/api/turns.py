@@ -24,14 +24,24 @@ class Turns(Generic[T]):
     """The queues of all callers and the places that are taken; neither threads nor clocks."""
 
     def __init__(self, places: int, each: int) -> None:
-        if not 0 < each <= places:
-            raise ValueError(f"a caller holds 1 to {places} places, not {each}")
-        self._free = places
-        self._each = each
+        self._places = self._free = places
+        self._each = 0
         self._held: dict[str, int] = {}
         # In the order of their turns: only callers that wait for something and may hold one place more.
         self._next: OrderedDict[str, None] = OrderedDict()
         self._waiting: dict[str, deque[T]] = {}
+        self.allow(each)
+
+    def allow(self, each: int) -> None:
+        """From now on nobody takes more than `each` places; who holds more keeps what it has."""
+        if not 0 < each <= self._places:
+            raise ValueError(f"a caller holds 1 to {self._places} places, not {each}")
+        if each == self._each:
+            return
+        self._each = each
+        self._next = OrderedDict((who, None) for who in self._next if self._may(who))
+        for caller in self._waiting:
+            self._stand(caller)
 
     def ask(self, caller: str, what: T) -> None:
         """Stand at the end of the caller's own queue."""
@@ -62,5 +72,8 @@ class Turns(Generic[T]):
 
     def _stand(self, caller: str) -> None:
         # Who stands there already keeps its turn; who has had it goes to the end.
-        if caller in self._waiting and self._held.get(caller, 0) < self._each:
+        if caller in self._waiting and self._may(caller):
             self._next.setdefault(caller)
+
+    def _may(self, caller: str) -> bool:
+        return self._held.get(caller, 0) < self._each

@@ -11,11 +11,13 @@ from registry.api.content import Asked, content_response
 from registry.api.exchange import SELF_SIGNED, answer, caller_of, in_thread, post, service_of
 from registry.api.pages import integer, page, page_size
 from registry.api.shapes import grant_answer, kin_answer, model_answer, version_answer, version_json
+from registry.core.ids import hex32
 from registry.core.refs import Reference, parse_reference
 from registry.core.transaction import read_transaction
 from registry.errors import Malformed
 from registry.index import Search
 from registry.index.search import parse_metric
+from registry.service import Asker
 from registry.service.acts import Check, expect_alias, expect_version
 from registry.wire import RawTransaction, TransactionAnswer, VersionAnswer
 
@@ -199,9 +201,11 @@ async def relay(request: Request, *contracts: str, check: Check | None = None) -
     """Relay one signed transaction to one of these contracts; 202 with its hash."""
     service = service_of(request)
 
-    def act(body: RawTransaction, _caller: object) -> TransactionAnswer:
-        tx_hash = service.relay.send(_raw(body), to=contracts, check=check)
-        return TransactionAnswer(tx_hash="0x" + tx_hash.hex())
+    def act(body: RawTransaction, caller: Asker) -> TransactionAnswer:
+        raw = _raw(body)
+        tx_hash = service.relay.send(raw, to=contracts, check=check)
+        service.relayed(tx_hash, read_transaction(raw)[1], caller.network, request.url.path)
+        return TransactionAnswer(tx_hash=hex32(tx_hash))
 
     return await post(
         request,

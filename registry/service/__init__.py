@@ -195,6 +195,10 @@ class Service:
         if retrieval.fetched:
             self._journal.broke_off(retrieval, outcome, sent)
 
+    def relayed(self, tx_hash: bytes, sender: Address, network: str, route: str) -> None:
+        """Log where a member's own transaction came in."""
+        self._journal.relayed(tx_hash, sender, network, route)
+
     def refused(self, asker: Asker, method: str, target: str, error: RegistryError) -> None:
         """Log a refusal."""
         self._journal.refused(asker, method, target, error)

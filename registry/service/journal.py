@@ -74,6 +74,11 @@ class Journal:
         ]
         self.log.retrievals(ends)
 
+    def relayed(self, tx_hash: bytes, sender: Address, network: str, route: str) -> None:
+        """A transaction was passed on; its sender signed it, and it came from this network address."""
+        caller = Caller(actor=sender, address=network or None)
+        self.log.relayed(caller, tx_hash=hex32(tx_hash), route=route)
+
     def reorganised(self, error: ChainReorganised) -> None:
         """What was final is gone; this gateway says where, and serves nothing more."""
         block, old, new = (error.values[name] for name in ("block", "old_hash", "new_hash"))

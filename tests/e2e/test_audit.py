@@ -57,6 +57,16 @@ def test_events_are_found_by_every_filter(client: Client, sealed: Receipt) -> No
     assert list(client.audit.events(model=sealed.model, since=1 << 40)) == []
 
 
+def test_where_a_members_own_transaction_came_in_is_logged(client: Client, sealed: Receipt) -> None:
+    tx_hash = client.alias(sealed.model, "told", sealed.version_id)
+    for _ in range(100):
+        found = client.audit.events(actor=client.address, kind="transaction_relayed")
+        if told := [item["details"] for item in found if item["details"]["tx_hash"] == tx_hash]:
+            break
+        time.sleep(0.1)
+    assert [one["route"] for one in told] == ["/v1/models/" + sealed.model + "/aliases/told"]
+
+
 def test_an_event_has_a_proof_that_verifies(live: Live, client: Client, sealed: Receipt) -> None:
     event = next(item for item in client.audit.events(log="chain", version=sealed.version_id))
     proof = client.audit.prove(event["name"])

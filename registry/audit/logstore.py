@@ -8,7 +8,6 @@ a loop calls it about once a second. Entries beyond the checkpoint are kept and 
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -23,19 +22,10 @@ from registry.core.note import Note, NoteSigner, Signature
 from registry.core.promise import Promise, make_promise
 from registry.core.tiles import ENTRIES, TileNodes, check_exists, encode_bundle, parse_tile_path
 from registry.errors import Conflict, Malformed, NotFound, StoreUnavailable, VerificationFailed
+from registry.grouped import Grouped
 
 _KEEP_CHECKPOINTS = 64
 _BATCH = 20_000
-
-
-@dataclass(slots=True)
-class _Waiting:
-    """Callers' entries that the next write takes along."""
-
-    rows: list[tuple[LogEntry, bytes]] = field(default_factory=list)
-    recorded: list[Recorded] = field(default_factory=list)
-    failure: Exception | None = None
-    is_written: bool = False
 
 
 class LogStore:
@@ -48,8 +38,7 @@ class LogStore:
         self._clock = clock
         self._write = threading.Lock()
         self._view = threading.Lock()
-        self._queue = threading.Lock()
-        self._waiting = _Waiting()
+        self._grouped = Grouped(self._write_entries, self._write)
         self._pending: list[Pending] = []
         with ExitStack() as undo:
             self._lock = hold(path)
@@ -91,41 +80,25 @@ class LogStore:
 
     def append(self, entries: Sequence[LogEntry]) -> list[Recorded]:
         """Add entries in this order, side by side; durable when it returns."""
-        rows = [(entry, entry.encode()) for entry in entries]
-        with self._queue:
-            batch = self._waiting
-            first = len(batch.rows)
-            batch.rows += rows
-        with self._write:
-            if not batch.is_written:
-                self._write_batch(batch)
-        if (why := batch.failure) is not None:
+        try:
+            return self._grouped.do([(entry, entry.encode()) for entry in entries])
+        except Exception as why:
             hint = why.hint if isinstance(why, StoreUnavailable) else None
             raise StoreUnavailable(f"the log {self.origin} could not be written: {why}", hint=hint) from why
-        return batch.recorded[first : first + len(rows)]
 
-    def _write_batch(self, batch: _Waiting) -> None:
-        """Write what has gathered; whoever comes first writes for all who wait."""
-        with self._queue:
-            self._waiting = _Waiting()
-        batch.is_written = True
-        recorded = [Recorded(self._size + place, raw) for place, (_, raw) in enumerate(batch.rows)]
+    def _write_entries(self, rows: Sequence[tuple[LogEntry, bytes]]) -> list[Recorded]:
+        recorded = [Recorded(self._size + place, raw) for place, (_, raw) in enumerate(rows)]
         pending = [
             Pending(record.index, record.leaf, keys_of(entry))
-            for record, (entry, _) in zip(recorded, batch.rows, strict=True)
+            for record, (entry, _) in zip(recorded, rows, strict=True)
         ]
-        try:
-            with self._database.transaction():
-                self._database.insert_entries(
-                    (record.index, held.leaf, record.raw)
-                    for record, held in zip(recorded, pending, strict=True)
-                )
-        except Exception as e:
-            batch.failure = e
-            return
+        with self._database.transaction():
+            self._database.insert_entries(
+                (record.index, held.leaf, record.raw) for record, held in zip(recorded, pending, strict=True)
+            )
         self._pending += pending
         self._size += len(recorded)
-        batch.recorded = recorded
+        return recorded
 
     def publish(self, *, refresh_s: int = 60) -> Checkpoint:
         """Sign a checkpoint over everything durable; the last one again when nothing is new.

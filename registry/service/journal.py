@@ -24,6 +24,15 @@ class Asker:
 
 
 @dataclass(frozen=True, slots=True)
+class Taken:
+    """A submission that goes into the pool, to which model, and the network address it came from."""
+
+    submission: Submission
+    model: str
+    network: str
+
+
+@dataclass(frozen=True, slots=True)
 class Retrieval:
     """Bytes that are about to be sent: an entry and a promise for each model that names them."""
 
@@ -37,9 +46,9 @@ class Journal:
     def __init__(self, log: GatewayLog) -> None:
         self.log = log
 
-    def accepted(self, taken: Sequence[tuple[Submission, str]], network: str) -> list[PromiseBody]:
-        """Submissions to models were taken; their signatures verified, so each names its actor."""
-        kept = self.log.accepted([_accepted(submission, model, network) for submission, model in taken])
+    def accepted(self, taken: Sequence[Taken]) -> list[PromiseBody]:
+        """Submissions were taken; their signatures verified, so each names its actor."""
+        kept = self.log.accepted([_accepted(one) for one in taken])
         return [promise_body(one.promise) for one in kept]
 
     def contributed(self, given: Contribution, network: str) -> PromiseBody:
@@ -94,10 +103,10 @@ def promise_body(promise: Promise) -> PromiseBody:
     return PromiseBody.model_validate(promise.to_json())
 
 
-def _accepted(submission: Submission, model: str, network: str) -> Accepted:
-    version = submission.version
-    caller = Caller(actor=version.submitter, address=network or None)
-    return Accepted(caller, model, hex32(version.id), version.size, int(submission.fee_class))
+def _accepted(taken: Taken) -> Accepted:
+    version = taken.submission.version
+    caller = Caller(actor=version.submitter, address=taken.network or None)
+    return Accepted(caller, taken.model, hex32(version.id), version.size, int(taken.submission.fee_class))
 
 
 def _caller(asker: Asker) -> Caller:

@@ -12,10 +12,12 @@ from registry.core.lifecycle import State, present_state
 from registry.core.signing import recover
 from registry.core.version import Domain, Submission, submission_digest
 from registry.errors import NotFound, RegistryError
+from registry.grouped import Grouped
 from registry.index import Index
 from registry.pool import Entry, Pool, PoolState
 from registry.pool.rows import rejection
 from registry.service.facts import BatchFacts, Facts
+from registry.service.journal import Taken
 from registry.service.receipts import Receipts
 from registry.wire import (
     PromiseBody,
@@ -28,7 +30,7 @@ from registry.wire import (
     submission_of,
 )
 
-Promiser = Callable[[Sequence[tuple[Submission, str]], str], list[PromiseBody]]
+Promiser = Callable[[Sequence[Taken]], list[PromiseBody]]
 
 
 class Submissions:
@@ -51,8 +53,8 @@ class Submissions:
         self._receipts = receipts
         self._limits = limits
         self._promise = promise
-        # Two requests at once must not both spend the same escrow.
-        self._admitting = threading.Lock()
+        # Two turns at once must not both spend the same escrow.
+        self._admitting = Grouped(self._admit, threading.Lock())
 
     def submit(self, signed: SignedSubmission, network: str) -> SubmissionAnswer:
         """Take one submission, or raise the rule it breaks."""
@@ -64,27 +66,41 @@ class Submissions:
     def submit_many(
         self, items: Sequence[SignedSubmission], network: str
     ) -> list[SubmissionAnswer | RegistryError]:
-        """Take what can be taken, in order; a later item may name an earlier one as its parent."""
-        signed = [_signed(item, self._contracts.domain) for item in items]
+        """Take what can be taken, in order; a later item may name an earlier one as its parent.
+
+        What others submit at the same moment is admitted, written down and kept together with it.
+        """
+        return self._admitting.do([_signed(item, self._contracts.domain, network) for item in items])
+
+    def _admit(self, signed: Sequence["_Signed | RegistryError"]) -> list[SubmissionAnswer | RegistryError]:
         results: list[SubmissionAnswer | RegistryError] = []
         taken: dict[VersionId, Entry] = {}
-        with self._admitting:
-            facts = self._facts.batch([one.submission for one in signed if isinstance(one, _Signed)])
-            for one in signed:
-                try:
-                    results.append(self._consider(one, facts, taken) if isinstance(one, _Signed) else one)
-                except RegistryError as e:
-                    results.append(e)
-            promised = self._take(taken, facts, network)
+        networks: dict[VersionId, str] = {}
+        facts = self._facts.batch([one.submission for one in signed if isinstance(one, _Signed)])
+        for one in signed:
+            if isinstance(one, RegistryError):
+                results.append(one)
+                continue
+            try:
+                results.append(self._consider(one, facts, taken))
+            except RegistryError as e:
+                results.append(e)
+            else:
+                networks.setdefault(one.submission.version.id, one.network)
+        promised = self._take(taken, facts, networks)
         return [_with_promise(result, promised) for result in results]
 
-    def _take(self, taken: dict[VersionId, Entry], facts: BatchFacts, network: str) -> dict[str, PromiseBody]:
+    def _take(
+        self, taken: dict[VersionId, Entry], facts: BatchFacts, networks: dict[VersionId, str]
+    ) -> dict[str, PromiseBody]:
         """Pin, log and keep what was decided: one durable write each, however many there are."""
         if not taken:
             return {}
         facts.pin()
         entries = list(taken.values())
-        promises = self._promise([(entry.submission, entry.model) for entry in entries], network)
+        promises = self._promise(
+            [Taken(one.submission, one.model, networks[one.version_id]) for one in entries]
+        )
         self._pool.add(
             [
                 replace(entry, promise=promise, received=promise.issued)
@@ -198,17 +214,19 @@ class Submissions:
 
 @dataclass(frozen=True, slots=True)
 class _Signed:
-    """A submission as it came, and who signed it."""
+    """A submission as it came, who signed it, and where from."""
 
     submission: Submission
     signature: bytes
     signer: Address
+    network: str
 
 
-def _signed(item: SignedSubmission, domain: Domain) -> _Signed | RegistryError:
+def _signed(item: SignedSubmission, domain: Domain, network: str) -> _Signed | RegistryError:
     try:
         submission, signature = submission_of(item.submission), signature_of(item.signature)
-        return _Signed(submission, signature, recover(submission_digest(domain, submission), signature))
+        signer = recover(submission_digest(domain, submission), signature)
+        return _Signed(submission, signature, signer, network)
     except RegistryError as e:
         return e
 

@@ -179,7 +179,7 @@ def _cid(raw: object) -> Cid:
     try:
         return Cid.of_raw(raw if isinstance(raw, bytes) else b"")
     except Malformed as e:
-        raise VerificationFailed(f"the store's index holds {raw!r}, which is no CID") from e
+        raise VerificationFailed(f"the store's index or its pins hold {raw!r}, which is no CID") from e
 
 
 def _rows(path: Path, sql: str) -> list[Any]:

@@ -6,7 +6,7 @@ from contextlib import ExitStack
 from registry.audit.marked import check_upload_rows
 from registry.config import EmbeddedStore
 from registry.core.cid import Cid
-from registry.errors import Conflict, RegistryError
+from registry.errors import Conflict, RegistryError, VerificationFailed
 from registry.index import Index
 from registry.index.tasks import TaskIndex
 from registry.pool import Entry, Pool
@@ -48,6 +48,9 @@ def check_store(installation: Installation, databases: Databases, stack: ExitSta
     except Conflict:
         yield from denied(index, ids, installation.is_held)
         return f"holds all {len(ids)} versions, by the service's word; stop it to verify every byte"
+    except VerificationFailed as e:
+        yield str(e)
+        return "cannot be looked at further"
     stack.callback(shelf.close)
     yield from _named(installation, databases, shelf, set(shelf.pins))
     yield from shelf.damage()

@@ -91,13 +91,20 @@ def test_a_node_of_another_chain_id_is_passed_over(
     assert connect(foreign, url, chain_id=31337).chain_id == 31337
 
 
+def stop(pid: int) -> None:
+    """SIGSTOP, and wait until it is obeyed: the first thread to hear it has to run for that."""
+    os.kill(pid, signal.SIGSTOP)
+    while Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "T":
+        time.sleep(0.001)
+
+
 def test_a_stopped_node_times_out_and_answers_again_when_continued(
     engine: Callable[[str], Any], connect: Callable[..., RpcChain]
 ) -> None:
     anvil = engine("anvil")
     link = connect(anvil.start()["TWINLEDGER_ANVIL"], timeout_s=0.5)
     head = link.head()
-    os.kill(anvil.pid("anvil"), signal.SIGSTOP)
+    stop(anvil.pid("anvil"))
     with pytest.raises(ChainUnavailable, match="Timeout"):
         link.head()
     os.kill(anvil.pid("anvil"), signal.SIGCONT)
@@ -275,7 +282,7 @@ def test_a_node_that_fell_behind_is_passed_over(
     ask(url, "anvil_mine", hex(MOST_BEHIND + 1))
     assert link.head().number == MOST_BEHIND + 1
     assert connect(stuck, genesis_hash=link.genesis_hash).head().number == 0
-    os.kill(ahead.pid("anvil"), signal.SIGSTOP)
+    stop(ahead.pid("anvil"))
     with pytest.raises(ChainUnavailable, match="at block 0, 9 behind"):
         link.head()
     ask(stuck, "anvil_mine", "0x1")

@@ -118,14 +118,14 @@ CLASSES: dict[str, tuple[Damage, str, tuple[str, ...]]] = {
     "manifest": (of_a_file(manifest_block), "store", ("corrupt",)),
     "CAR framing": (of_a_file(framing), "store", ("the frame in pack", "the header of pack")),
     "pack cut": (cut_pack, "store", ("the pack",)),
-    "store pins": (row_of(pins, "pin"), "store", ("is not pinned",)),
+    "store pins": (row_of(pins, "pin"), "store", ("is not pinned", "no CID")),
     # `seen` says how long a block that nothing names is kept: the clock of this store alone.
     "store blocks": (
         row_of(blocks, "block", ("cid", "pack", "offset", "length", "is_bad")),
         "store",
         ("corrupt", "not whole", "frame", "not held", "not in this store", "no CID"),
     ),
-    "store packs": (row_of(blocks, "pack"), "store", ("the pack", "not whole", "state", "frame")),
+    "store packs": (row_of(blocks, "pack"), "store", ("the pack", "not whole", "says that pack", "frame")),
     "chain database": (row_of(chain, "kv"), "chain database", ("0x", "leads to", "block")),
 }
 WHOLE = (flipped, cut, doubled)
@@ -141,6 +141,7 @@ def test_every_damage_is_found_and_blamed_on_its_layer(scene: Scene) -> None:
     inside = members(scene.case.read_bytes())
     evidence = [name for name, held in sorted(inside.items()) if held]
     names = [*CLASSES, *(f"evidence: {name}" for name in evidence), "evidence: as a whole"]
+    wrong = []
     for seed in range(FIRST, FIRST + TRIALS):
         dice = random.Random(seed)
         name = names[seed % len(names)]
@@ -151,8 +152,9 @@ def test_every_damage_is_found_and_blamed_on_its_layer(scene: Scene) -> None:
         undo = damage(scene, dice)
         found = scene.findings(part)
         undo()
-        assert found, f"trial {seed}: damage to {name} was not found"
-        assert any(word in one for one in found for word in words), f"trial {seed}: {name}: {found}"
+        if not any(word in one for one in found for word in words):
+            wrong.append(f"trial {seed}: {name}: {found}")
+    assert wrong == []
 
 
 def check_evidence(scene: Scene, name: str, dice: random.Random) -> None:

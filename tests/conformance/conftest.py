@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 from sqlalchemy import Engine, text
 
 from registry.chain.base import ChainLink, Receipt
@@ -26,6 +27,13 @@ PROBE = json.loads((ROOT / "tests/vectors/data/probe_contract.json").read_text()
 # The first account of anvil's well-known mnemonic, funded on every development network.
 RICH = KeySigner(bytes.fromhex("ac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80"))
 BACKENDS = ("embedded", "rpc:anvil", "rpc:geth")
+
+
+@pytest.fixture
+def the_daemon() -> Iterator[None]:
+    """The Kubo daemon of the whole run, for one test at a time: each unpins and collects what others left."""
+    with FileLock(Path(tempfile.gettempdir()) / "twinledger-conformance-kubo.lock"):
+        yield
 
 
 def embedded(folder: Path) -> Iterator[ChainLink]:

@@ -34,6 +34,8 @@ def _kubo_marks() -> list[pytest.MarkDecorator]:
 @pytest.fixture(params=["embedded", "replicated", pytest.param("kubo", marks=_kubo_marks())])
 def new_store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[[], ContentStore]]:
     """A maker of stores that are empty of the test's content; a second one is another store."""
+    if request.param == "kubo":
+        request.getfixturevalue("the_daemon")
     with ExitStack() as stack:
         made = 0
 

@@ -21,7 +21,7 @@ NEEDS_KUBO = [] if KUBO or os.environ.get("CI") == "true" else [pytest.mark.skip
 
 
 @pytest.fixture
-def opened(tmp_path: Path) -> Iterator[Callable[[str], ContentStore]]:
+def opened(tmp_path: Path, the_daemon: None) -> Iterator[Callable[[str], ContentStore]]:
     with ExitStack() as stack:
 
         def open_(kind: str) -> ContentStore:

@@ -5,6 +5,9 @@
 - `network`: three proof-of-authority sealers, two Kubo daemons, two gateways with schemas of their own
   on one PostgreSQL, three miners; each organisation talks to a sealer of its own.
 
+`shared` has one node and two gateways that share pool, projection and store, for the tests of faults: its
+settings and processes are at hand.
+
 The people have the same keys everywhere, so what they sign is the same everywhere.
 """
 
@@ -15,13 +18,14 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, contextmanager, redirect_stderr, redirect_stdout
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import reduce
 from operator import or_
 from pathlib import Path
 from typing import Any
 
 import pytest
+from places import APART, GATEWAYS, MINERS, SETTINGS, TOGETHER, Plan
 from processes import Done, Process, engines, free_ports, fund, keep_key, running
 
 from registry.chain.encoding import encode_call
@@ -32,18 +36,6 @@ from registry.core.ids import Role, keccak
 from registry.core.signing import KeySigner
 from registry.sdk import Client
 
-# Few bytes fit in a slot, so that an item can be made to wait; epochs and audits end while the suite runs.
-SETTINGS = """\
-[fees]
-slot_bytes = 4096
-slots_per_epoch = 12
-post_slots = 5
-eta = 1
-[storage]
-audit_slots = 8
-"""
-GATEWAYS = ("gateway-1", "gateway-2")
-MINERS = ("miner-1", "miner-2", "miner-3")
 # Who they are of, and what they may do; the member, who is the council too, may do everything.
 PEOPLE = {
     "bo": ("beta", ["submitter", "auditor", "device", "host"]),
@@ -62,6 +54,7 @@ class Stack:
     reads: str
     servers: tuple[Path, ...]
     rpc: str | None = None
+    processes: dict[str, Process] = field(default_factory=dict)
 
     def do(self, *arguments: object, key: str = "development") -> Any:
         """One command at the gateway that is submitted to, which must succeed."""
@@ -124,9 +117,9 @@ def embedded(folder: Path) -> Iterator[Stack]:
 @contextmanager
 def anvil(folder: Path) -> Iterator[Stack]:
     """One node; each gateway has a database of its own."""
-    with engines("anvil --args=--block-time=1", "kubo", "postgres") as found:
-        dsns = {"gateway-2": found["TWINLEDGER_POSTGRES"]}
-        yield from _processes(folder, "anvil", (found["TWINLEDGER_ANVIL"],) * 3, found, dsns)
+    with engines(*_ONE_NODE) as found:
+        nodes, dsns = (found["TWINLEDGER_ANVIL"],) * 3, {"gateway-2": found["TWINLEDGER_POSTGRES"]}
+        yield from _processes(folder, Plan("anvil", APART, nodes, _daemons(found), dsns))
 
 
 @contextmanager
@@ -136,18 +129,32 @@ def network(folder: Path) -> Iterator[Stack]:
         found = stack.enter_context(engines("kubo", "postgres"))
         sealers = stack.enter_context(_sealers())
         dsns = dict.fromkeys(GATEWAYS, found["TWINLEDGER_POSTGRES"])
-        yield from _processes(folder, "network", sealers, found, dsns)
+        yield from _processes(folder, Plan("network", APART, sealers, _daemons(found), dsns))
 
 
+@contextmanager
+def shared(folder: Path, settings: str) -> Iterator[Stack]:
+    """One node; both gateways share everything but key and log."""
+    with engines(*_ONE_NODE) as found:
+        nodes = (found["TWINLEDGER_ANVIL"],) * 3
+        dsns = dict.fromkeys(GATEWAYS, found["TWINLEDGER_POSTGRES"])
+        yield from _processes(folder, Plan("shared", TOGETHER, nodes, _daemons(found), dsns, settings))
+
+
+_ONE_NODE = ("anvil --args=--block-time=1", "kubo", "postgres")
 STACKS = {"embedded": embedded, "anvil": anvil, "network": network}
 
 
-def _home(folder: Path) -> Path:
+def _daemons(found: dict[str, str]) -> list[str]:
+    return found["TWINLEDGER_KUBO_API"].split(",")
+
+
+def _home(folder: Path, settings: str = SETTINGS) -> Path:
     """The member's home, with everybody's key."""
     home = folder / "home"
     for name in ("development", *PEOPLE):
         keep_key(home, name, label(name))
-    (home / "twinledger.toml").write_text(SETTINGS)
+    (home / "twinledger.toml").write_text(settings)
     return home
 
 
@@ -165,63 +172,31 @@ def _sealers() -> Iterator[tuple[str, ...]]:
                 return
 
 
-def _processes(
-    folder: Path, name: str, nodes: Sequence[str], found: dict[str, str], dsns: dict[str, str]
-) -> Iterator[Stack]:
-    home = _home(folder)
-    _fund(nodes[0], ["development", *GATEWAYS, *MINERS, *PEOPLE])
-    deployed = command("deploy", "--rpc", nodes[0], "--key", "development", home=home)
+def _processes(folder: Path, plan: Plan) -> Iterator[Stack]:
+    home = _home(folder, plan.settings)
+    _fund(plan.nodes[0], ["development", *GATEWAYS, *MINERS, *PEOPLE])
+    deployed = command("deploy", "--rpc", plan.nodes[0], "--key", "development", home=home)
     assert deployed.code == 0, deployed.err
-    daemons = dict(zip((*GATEWAYS, *MINERS[:2]), found["TWINLEDGER_KUBO_API"].split(",") * 2, strict=True))
-    homes = {}
-    for place in (*GATEWAYS, *MINERS):
-        homes[place] = folder / place
-        keep_key(homes[place], place.partition("-")[0], label(place))
-        (homes[place] / "deployment.json").write_bytes((home / "deployment.json").read_bytes())
-        settings = [
-            *_chain(nodes[_organisation(place) - 1], confirmations=0 if len(set(nodes)) == 1 else 3),
-            *_store(daemons.get(place)),
-            *_database(homes[place], dsns.get(place)),
-        ]
-        # A key of no section has to stand before the first one.
-        (homes[place] / "twinledger.toml").write_text("\n".join(sorted(settings, key=_is_section)) + "\n")
+    deployment = (home / "deployment.json").read_bytes()
+    homes = {place: plan.make_home(folder, place, label(place), deployment) for place in plan.organisations}
     with ExitStack() as stack:
         gateways = [stack.enter_context(running("serve", "--port", 0, home=homes[one])) for one in GATEWAYS]
         urls = [gateway.wait_for(r"serves at (http\S+)") for gateway in gateways]
-        made = Stack(name, home, urls[0], urls[1], tuple(homes[one] for one in GATEWAYS), nodes[0])
-        _found(made)
+        processes = dict(zip(GATEWAYS, gateways, strict=True))
+        servers = tuple(homes[one] for one in GATEWAYS)
+        made = Stack(plan.name, home, urls[0], urls[1], servers, plan.nodes[0], processes)
+        _found(made, plan)
         ports = dict(zip(MINERS, free_ports(len(MINERS)), strict=True))
         miners = [stack.enter_context(_mining(homes[one], one, urls, ports)) for one in MINERS]
         for miner in miners:
             miner.wait_for(r"mining as (0x\S+),")
+        processes.update(zip(MINERS, miners, strict=True))
         try:
             yield made
         finally:
             # All at once: each ends what it is doing first, and none of them needs another for that.
-            for process in (*miners, *gateways):
+            for process in processes.values():
                 process.child.terminate()
-
-
-def _is_section(text: str) -> bool:
-    return text.startswith("[")
-
-
-def _chain(url: str, confirmations: int) -> list[str]:
-    """A lone sealer's block is final; of several sealers' blocks the newest may still change."""
-    return ['chain = "rpc"', f'[rpc]\nurl = "{url}"\npoll_s = 0.4\nconfirmations = {confirmations}']
-
-
-def _store(daemon: str | None) -> list[str]:
-    return ['store = "kubo"', f'[kubo]\napi = ["{daemon}"]'] if daemon else []
-
-
-def _database(home: Path, dsn: str | None) -> list[str]:
-    if dsn is None:
-        return []
-    (home / "dsn").write_text(dsn)
-    schema = home.name.replace("-", "_")
-    schemas = f'index_schema = "{schema}_index"\npool_schema = "{schema}_pool"'
-    return ['database = "postgresql"', f'[postgresql]\ndsn_file = "dsn"\n{schemas}']
 
 
 def _mining(
@@ -237,23 +212,18 @@ def _mining(
     return running("miner", "run", home=home)
 
 
-def _organisation(place: str) -> int:
-    """Which organisation runs it: gateway-2 and miner-2 are of the second."""
-    return int(place.rpartition("-")[2])
-
-
 def _fund(rpc: str, names: Sequence[str]) -> None:
     """Coin for gas, all of it in few blocks."""
     with ThreadPoolExecutor(len(names)) as pool:
         list(pool.map(lambda name: fund(rpc, signer(name).address, 10**19), names))
 
 
-def _found(stack: Stack) -> None:
+def _found(stack: Stack, plan: Plan) -> None:
     """Admit everybody, pay in and set the miners' prices; all but the first in few blocks."""
     assert stack.rpc is not None
     contracts = json.loads((stack.home / "deployment.json").read_text())["contracts"]
     places = {
-        place: (f"org-{_organisation(place)}", [place.partition("-")[0], *also])
+        place: (plan.namespace(place), [place.partition("-")[0], *also])
         for names, also in ((GATEWAYS, ()), (MINERS, ("validator",)))
         for place in names
     }

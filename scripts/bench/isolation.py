@@ -65,7 +65,7 @@ def measure(*, full: bool) -> list[Result]:
             ),
         }
         acts["seal"]()
-        process = stack.enter_context(_flooding(found, arrays=rounds * lasts_s // 2))
+        process = stack.enter_context(_flooding(found, arrays=rounds * lasts_s * 3))
         alone, beside = _Took(), _Took()
         downloads = seals = 0
         for _ in range(rounds):
@@ -180,7 +180,8 @@ def _flood(client: Client, submitter: Submitter, url: str, arrays: list[list[Pre
     def submit() -> None:
         while not stopped.is_set():
             if not arrays:
-                os._exit(1)  # too few were signed: a flood that dried up measures nothing
+                print("too few were signed: a flood that dried up measures nothing", file=sys.stderr)
+                os._exit(1)
             array = arrays.pop()
             submitter.send_many(array)
             Collector(client._session.http).collect([work.version_id for work in array], 600)

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 
 from registry.config import Quotas
 from registry.core.cid import RAW, Cid
-from registry.errors import NotFound, RateLimited, TooLarge, VerificationFailed
+from registry.errors import Malformed, NotFound, RateLimited, RegistryError, TooLarge, VerificationFailed
 from registry.pool import Upload, Uploads
 from registry.storage.base import CarResult, ContentStore, Link, Pin, Stored
+from registry.storage.reader import whole_files
 
 ANONYMOUS = "anonymous"
 
@@ -54,7 +55,10 @@ class Content:
         return stored
 
     def put_car(self, chunks: Iterable[bytes], *, caller: str | None) -> TakenCar:
-        """Take the blocks of a CAR; each root that is a whole file counts as an upload."""
+        """Take the blocks of a CAR; each whole file that is a root, or in a root's directory, is an upload.
+
+        A root that contradicts itself is refused after its blocks are counted: the store has them by then.
+        """
         who = caller or ANONYMOUS
         running, received = hashlib.sha256(), 0
 
@@ -67,15 +71,21 @@ class Content:
 
         result = self.store.put_car(counted())
         now = int(self._clock())
-        whole = [root for root in dict.fromkeys(result.roots) if self.store.has(root)]
-        digests, known = self.sha256_of(whole), self._uploads.get_many(whole)
-        files = [Upload(root, digests[root], self.store.stat(root).size, who, now) for root in whole]
+        refused: RegistryError | None = None
+        try:
+            whole = whole_files(self.store, result.roots)
+            digests, known = self.sha256_of(whole), self._uploads.get_many(whole)
+            files = [Upload(file, digests[file], self.store.stat(file).size, who, now) for file in whole]
+        except (Malformed, VerificationFailed) as e:
+            refused, files, known = e, [], {}
         # Blocks under no whole root take space too: what no file accounts for is kept under the archive's own
         # digest, or a CAR without roots would pass by every quota.
         rest = received - sum(file.size for file in files if file.cid not in known)
         if rest > 0:
             files.append(Upload(Cid(RAW, running.digest()), running.digest(), rest, who, now))
         self._uploads.add(files)
+        if refused is not None:
+            raise refused
         return TakenCar(result.roots, result.blocks, running.digest())
 
     def get(self, cid: Cid, *, offset: int = 0, length: int | None = None) -> Iterator[bytes]:

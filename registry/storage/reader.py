@@ -11,7 +11,7 @@ from typing import Protocol
 
 from registry.core.cid import RAW, Cid
 from registry.errors import Malformed, NotFound, VerificationFailed
-from registry.storage.base import Link
+from registry.storage.base import ContentStore, Link
 from registry.storage.dagpb import DIRECTORY, Node, UnixFs, decode_node, decode_unixfs
 
 BlockSource = Callable[[Cid], bytes]
@@ -209,6 +209,24 @@ def is_whole(blocks: Blocks, cid: Cid) -> bool:
         else:
             stack.extend(Part(child, 0, None, part.level + 1) for child in inside.values())
     return True
+
+
+def whole_files(store: ContentStore, roots: Iterable[Cid]) -> list[Cid]:
+    """The files among these roots and in the directories among them, each once; of DAGs held whole only."""
+    files = []
+    stack = [root for root in dict.fromkeys(roots) if store.has(root)]
+    seen = set(stack)
+    stack.reverse()
+    while stack:
+        here = stack.pop()
+        inside = None if here.codec == RAW else entries(here, store.block(here))
+        if inside is None:
+            files.append(here)
+            continue
+        below = [cid for cid in dict.fromkeys(inside.values()) if cid not in seen]
+        seen.update(below)
+        stack.extend(reversed(below))
+    return files
 
 
 @dataclass(frozen=True, slots=True)

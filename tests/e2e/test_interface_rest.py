@@ -127,6 +127,12 @@ def test_content_goes_in_signed_over_its_cid_and_comes_out_in_ranges(outsider):
     assert (part.status, part.body) == (206, data[-4:])
     assert part.headers["content-range"] == f"bytes {len(data) - 4}-{len(data) - 1}/{len(data)}"
     assert outsider.ask("GET", target, headers={"Range": "bytes=9999-"}).status == 416
+    tag = part.headers["etag"]
+    assert outsider.ask("GET", target, headers={"Range": "bytes=3-9", "If-Range": tag}).status == 206
+    assert outsider.ask("GET", target, headers={"Range": "bytes=3-9", "If-Range": '"other"'}).body == data
+    known = outsider.ask("GET", target, headers={"If-None-Match": f'"other", {tag}'})
+    assert (known.status, known.body, known.headers["etag"]) == (304, b"", tag)
+    assert "twinledger-promise" not in known.headers, "nothing was retrieved"
     for shape in ("raw", "car"):
         served = outsider.ask("GET", f"/ipfs/{target.split('/')[-1]}?format={shape}")
         assert served.headers["content-type"].startswith(f"application/vnd.ipld.{shape}")

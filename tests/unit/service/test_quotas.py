@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 
 from registry.config import Quotas
-from registry.core.cid import RAW, Cid
+from registry.core.cid import DAG_PB, RAW, Cid
 from registry.core.ids import keccak, sha256
 from registry.core.signing import KeySigner
 from registry.database import open_database, sqlite_url
-from registry.errors import RateLimited, TooLarge
+from registry.errors import Malformed, RateLimited, Rejected, TooLarge
 from registry.pool import Uploads
 from registry.pool.seals import RowSeal
 from registry.service.content import Content
@@ -98,6 +98,32 @@ def test_an_archive_counts_whether_its_blocks_have_a_root_or_none(content: Conte
     content.put_car(car(800, 1, is_rooted=is_rooted), caller=None)
     with pytest.raises(RateLimited):
         content.put_car(car(800, 2, is_rooted=is_rooted), caller=None)
+
+
+def test_the_files_of_a_directory_in_an_archive_are_uploads_like_any_other(
+    content: Content, tmp_path: Path
+) -> None:
+    with EmbeddedStore(tmp_path / "elsewhere") as elsewhere:
+        files = [elsewhere.put(some(300, seed)) for seed in (1, 2)]
+        folder = elsewhere.put_directory({"a.bin": files[0], "below/b.bin": files[1]})
+        taken = content.put_car(elsewhere.export(folder.cid), caller=None)
+    assert taken.roots == (folder.cid,)
+    assert b"".join(content.get(files[1].cid)) == bytes([2]) * 300
+    with pytest.raises(RateLimited):
+        content.put(some(600, 3), caller=None)
+    content.named([Pin(file.cid, ANA) for file in files])
+    content.put(some(600, 3), caller=None)
+
+
+def test_an_archive_whose_root_is_no_unixfs_is_refused_and_counts_all_the_same(content: Content) -> None:
+    refusals = []
+    for seed in (1, 2):
+        block = b"\x0a\xa0\x06" + bytes([seed]) * 800
+        root = Cid(DAG_PB, sha256(block))
+        with pytest.raises(Rejected) as refusal:
+            content.put_car(write_car((root,), [(root, block)]), caller=None)
+        refusals.append(refusal.type)
+    assert refusals == [Malformed, RateLimited]
 
 
 def test_the_same_archive_again_counts_once(content: Content) -> None:

@@ -14,9 +14,10 @@ from typing import Any, Protocol
 from registry.audit.base import KeyView
 from registry.core import merkle, smt
 from registry.core.checkpoint import VerifiedCheckpoint, verify_checkpoint
+from registry.core.ids import hex32, parse_hex32
 from registry.core.log import Recorded, as_json, check_key, decode_entry, from_json, keys_of
 from registry.core.merkle import Frontier
-from registry.core.note import VerifierKey, decode64_hash, encode64
+from registry.core.note import VerifierKey
 from registry.core.smt import MapLeaf, MapProof
 from registry.core.tiles import TileNodes
 from registry.errors import Malformed, RegistryError, VerificationFailed
@@ -166,7 +167,7 @@ def page_to_json(given: Page) -> dict[str, object]:
         "count": given.count,
         "items": [{"index": record.index, "entry": as_json(record.raw)} for record in given.entries],
         "next": given.next,
-        "range_proof": [encode64(value) for value in given.range_proof],
+        "range_proof": [hex32(value) for value in given.range_proof],
         "map_proof": proof_to_json(given.map_proof),
         "checkpoint": given.checkpoint.decode(),
     }
@@ -196,7 +197,7 @@ def _page_from_json(given: Mapping[str, object]) -> Page:
         first,
         count,
         tuple(Recorded(int(item["index"]), from_json(item["entry"])) for item in items),
-        tuple(decode64_hash(value) for value in hashes),
+        tuple(parse_hex32(value) for value in hashes),
         proof_from_json(proof),
         checkpoint.encode(),
     )
@@ -206,8 +207,8 @@ def proof_to_json(proof: MapProof) -> dict[str, object]:
     """A map proof on the wire."""
     leaf = proof.leaf
     return {
-        "siblings": [encode64(value) for value in proof.siblings],
-        "leaf": leaf and {"key": encode64(leaf.key), "count": leaf.count, "root": encode64(leaf.root)},
+        "siblings": [hex32(value) for value in proof.siblings],
+        "leaf": leaf and {"key": hex32(leaf.key), "count": leaf.count, "root": hex32(leaf.root)},
     }
 
 
@@ -217,6 +218,6 @@ def proof_from_json(given: Mapping[str, Any]) -> MapProof:
     if leaf is not None and type(leaf["count"]) is not int:
         raise TypeError("the count of a map leaf is a whole number")
     return MapProof(
-        tuple(decode64_hash(value) for value in given["siblings"]),
-        leaf and MapLeaf(decode64_hash(leaf["key"]), leaf["count"], decode64_hash(leaf["root"])),
+        tuple(parse_hex32(value) for value in given["siblings"]),
+        leaf and MapLeaf(parse_hex32(leaf["key"]), leaf["count"], parse_hex32(leaf["root"])),
     )

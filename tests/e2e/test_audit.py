@@ -1,5 +1,7 @@
 """Forensic questions over a real socket: asked with the client, proved, exported, verified offline."""
 
+import base64
+import hashlib
 import json
 import time
 import zipfile
@@ -13,7 +15,7 @@ from processes import twinledger
 from registry.audit.trust import parse_trust
 from registry.config import Home
 from registry.core.checkpoint import Checkpoint
-from registry.core.ids import parse_hex32
+from registry.core.ids import hex32, parse_hex32
 from registry.core.merkle import verify_consistency
 from registry.core.note import Note
 from registry.core.tlogproof import verify_tlog_proof
@@ -85,6 +87,23 @@ def test_a_complete_answer_is_verified_and_says_who_claims_it(client: Client, se
     # `up` has a witness of its own, and its trust file asks for one co-signature.
     assert answer.is_proved
     assert client.audit.complete("version:0x" + "00" * 32).count == 0
+
+
+def test_a_page_of_a_complete_answer_writes_its_hashes_as_every_32_bytes_are_written(
+    live: Live, sealed: Receipt
+) -> None:
+    key = f"version:{sealed.version_id}"
+    page = ask(live.url, "GET", f"/v1/audit/complete?log=gateway&key={key}&limit=1").body
+    path, leaf = [parse_hex32(text) for text in page["map_proof"]["siblings"]], page["map_proof"]["leaf"]
+    assert page["range_proof"] == [hex32(parse_hex32(text)) for text in page["range_proof"]] != []
+    node = hashlib.sha256(
+        b"\0" + parse_hex32(leaf["key"]) + leaf["count"].to_bytes(8, "big") + parse_hex32(leaf["root"])
+    ).digest()
+    asked = int.from_bytes(hashlib.sha256(key.encode()).digest(), "big")
+    for depth in reversed(range(len(path))):
+        pair = path[depth] + node if asked >> (255 - depth) & 1 else node + path[depth]
+        node = hashlib.sha256(b"\1" + pair).digest()
+    assert f"map {base64.b64encode(node).decode()}" in page["checkpoint"].splitlines()
 
 
 def test_a_models_name_is_proved_on_the_chain_log_and_no_other_answer_passes(

@@ -31,12 +31,12 @@ from registry.wire import SignedSubmission, parse_body, signature_of, submission
 class Promised:
     """What a gateway's promises are held against.
 
-    `own` is the key of its own log and `entries` finds the entries of that log by their digests; `others` are
-    the logs that trust.json names: of gateways that share this pool, and of this one's earlier origins.
+    `own` is the key of its own log and `entries` finds the entries of that log by their digests; `key_of`
+    finds the keys of other logs: of gateways that share this pool, and of this one's earlier origins.
     """
 
     own: VerifierKey
-    others: Mapping[str, VerifierKey]
+    key_of: Callable[[str], VerifierKey | None]
     entries: Callable[[Collection[bytes]], Mapping[bytes, Recorded]]
 
 
@@ -134,9 +134,11 @@ def promise_of(row: Row[Any], promised: Promised) -> Promise:
         raise VerificationFailed("it has no promise, and everything is taken with one")
     promise = Promise.from_json(json.loads(row.promise))
     own = promised.own
-    key = own if promise.log == own.name else promised.others.get(promise.log)
+    key = own if promise.log == own.name else promised.key_of(promise.log)
     if key is None:
-        raise VerificationFailed(f"its promise is of {promise.log}, whose key trust.json does not name")
+        raise VerificationFailed(
+            f"its promise is of {promise.log}, whose key neither trust.json nor the chain names"
+        )
     verify_promise(promise, key)
     if row.received != promise.issued:
         raise VerificationFailed(f"received says {row.received}, its promise was issued at {promise.issued}")

@@ -11,6 +11,7 @@ from registry.chain.deployment import Deployment
 from registry.chain.encoding import read
 from registry.chain.events import Event, decode_log
 from registry.core.ids import Address, FeeClass, Role, Status, VersionId, to_address
+from registry.core.note import ED25519, VerifierKey
 from registry.core.version import Domain, Version
 from registry.errors import ChainReorganised, NotFound
 
@@ -180,6 +181,18 @@ class Contracts:
     def is_paused(self) -> bool:
         """Whether the council has paused the consortium."""
         return bool(self.read("Consortium", "paused"))
+
+    def log_key(self, origin: str) -> VerifierKey | None:
+        """The key that the owner of a log registered for it, None when nobody did."""
+        owner, _version, key = self.read("Consortium", "logKeyOf", origin)
+        return VerifierKey(origin, ED25519, key) if int(owner, 16) else None
+
+    def log_origins(self) -> set[str]:
+        """The logs that somebody registered a key for."""
+        first, last = self.deployment.start_block, self.link.head().number
+        logs = self.link.logs(first, last, [self.address("Consortium")])
+        events = (decode_log("Consortium", log) for log in logs)
+        return {event.args["origin"] for event in events if event.name == "LogKeyRegistered"}
 
     def check_genesis(self) -> None:
         """ChainReorganised when this chain is not the one that was deployed on."""

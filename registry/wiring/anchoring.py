@@ -1,6 +1,8 @@
 """Anchors both logs on chain, every so many slots, and deletes openings whose time is over.
 
-What is anchored is read from the contract each time, so a restart neither repeats nor forgets an anchor.
+The key of this gateway's log is registered before its first anchor: whoever holds a promise of it, or shares
+the pool where its promises lie, reads it off the chain. What is anchored is read from the contract each time,
+so a restart neither repeats nor forgets an anchor.
 """
 
 import logging
@@ -15,6 +17,7 @@ from registry.chain.gateway import Contracts
 from registry.chain.sender import Sender
 from registry.config import Settings
 from registry.core.ids import Role, hex32
+from registry.core.note import VerifierKey
 from registry.core.signing import Signer
 from registry.errors import RegistryError, Rejected
 from registry.wiring.logs import Logs, now
@@ -34,6 +37,7 @@ class Anchors:
         self._sender = Sender(contracts.link, signer)
         self._every = settings.log.anchor_slots
         self._days = settings.log.openings_days
+        self._is_registered = False
 
     def check(self) -> None:
         """VerificationFailed when the gateway log is not the one that was anchored: it must be restored."""
@@ -47,14 +51,27 @@ class Anchors:
         while not stop.wait(_LOOK_S):
             try:
                 self.forget()
-                self.anchor()
+                if self._is_admitted():
+                    self.register()
+                    self.anchor()
             except RegistryError as e:
                 _log.warning("the anchors wait: %s", e)
 
+    def register(self) -> None:
+        """Tell the consortium the key of this gateway's log, once."""
+        if self._is_registered:
+            return
+        key = VerifierKey.parse(self._logs.gateway.log.verifier_key)
+        if self._contracts.log_key(key.name) != key:
+            payload = encode_call("Consortium", "registerLogKey", [key.name, key.public])
+            try:
+                self._sender.send(self._contracts.address("Consortium"), payload)
+            except Rejected as e:
+                _log.warning("the key of %s is not registered: %s", key.name, e)
+        self._is_registered = True
+
     def anchor(self) -> list[str]:
         """Anchor what is due and has news; answers the origins that were anchored."""
-        if not self._contracts.account(self._sender.address).roles & Role.GATEWAY:
-            return []  # its council has not admitted this gateway yet
         done = []
         for log in (self._logs.gateway.log, self._logs.chain):
             _root, _map, size, time, _by = self._latest(log)
@@ -76,6 +93,10 @@ class Anchors:
             if oldest is not None and oldest < before - _DAY_S:
                 reason = f"kept for {self._days} days"
                 self._logs.gateway.forget_before(before, reason=reason, also=aside)
+
+    def _is_admitted(self) -> bool:
+        """Whether the council has made this account a gateway."""
+        return bool(self._contracts.account(self._sender.address).roles & Role.GATEWAY)
 
     def _is_due(self, anchored_at: int) -> bool:
         slot = self._contracts.slot_at(self._contracts.link.pending_time())

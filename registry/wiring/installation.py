@@ -1,6 +1,6 @@
 """One gateway's home as its checks see it: what it is, and what it can be asked."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
@@ -10,7 +10,7 @@ from registry.audit.pooled import Promised
 from registry.audit.trust import parse_trust
 from registry.chain.deployment import Deployment
 from registry.chain.gateway import Contracts
-from registry.config import Home, Settings
+from registry.config import Home, Postgresql, Settings
 from registry.core.ids import Address, sha256
 from registry.core.log import Recorded
 from registry.core.note import COSIGNATURE, NoteSigner, VerifierKey
@@ -59,10 +59,9 @@ class Installation:
         if self.secret is None:
             return None
         origin = self.origins[1]
-        named = parse_trust(self.home.trust.read_bytes()).logs if self.home.trust.exists() else ()
         return Promised(
             NoteSigner(origin, self.secret).key,
-            dict(named),
+            self._key_of,
             partial(_found, self.home.log / "gateway.db", origin),
         )
 
@@ -71,10 +70,14 @@ class Installation:
         return None if self.secret is None else RowSeal(self.secret)
 
     def is_shared(self) -> bool:
-        """Whether the pool may hold rows of another gateway, or of this one under an earlier key."""
-        promised = self.promised()
-        own = set(self.origins)
-        return promised is not None and bool(promised.others.keys() - own)
+        """Whether the pool may hold rows of another gateway, or of this one under an earlier key.
+
+        A pool in a file is shared with nobody; one on a server may be with any gateway of this chain.
+        """
+        others = set(self._named)
+        if isinstance(self.settings.database, Postgresql) and self.contracts is not None:
+            others |= self.contracts.log_origins()
+        return bool(others - set(self.origins))
 
     def witnesses(self) -> tuple[VerifierKey, ...]:
         """Whose co-signatures count: this gateway's own witness and those that trust.json names."""
@@ -84,6 +87,17 @@ class Installation:
         )
         named = parse_trust(trust.read_bytes()).witnesses if trust.exists() else ()
         return tuple(dict.fromkeys((*held, *named)))
+
+    @cached_property
+    def _named(self) -> Mapping[str, VerifierKey]:
+        """The logs that trust.json names."""
+        return dict(parse_trust(self.home.trust.read_bytes()).logs) if self.home.trust.exists() else {}
+
+    def _key_of(self, origin: str) -> VerifierKey | None:
+        """The key of another log: what an operator wrote down, else what its owner registered."""
+        if origin in self._named or self.contracts is None:
+            return self._named.get(origin)
+        return self.contracts.log_key(origin)
 
 
 def _found(path: Path, origin: str, wanted: Collection[bytes]) -> dict[bytes, Recorded]:

@@ -27,7 +27,7 @@ audit_slots = 8
 class Plan:
     """A node and, where there is one, a Kubo daemon for each organisation; a database for some gateways.
 
-    Gateways of one organisation share its daemon, and its schemas if both have a database.
+    Gateways of one organisation share its daemon, and a database if both have it.
     """
 
     name: str
@@ -65,9 +65,7 @@ class Plan:
         if place not in self.dsns:
             return []
         (home / "dsn").write_text(self.dsns[place])
-        schema = f"org_{self.organisations[place]}"
-        schemas = f'index_schema = "{schema}_index"\npool_schema = "{schema}_pool"'
-        return ['database = "postgresql"', f'[postgresql]\ndsn_file = "dsn"\n{schemas}']
+        return ['database = "postgresql"', '[postgresql]\ndsn_file = "dsn"']
 
 
 def _is_section(text: str) -> bool:

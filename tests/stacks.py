@@ -2,11 +2,10 @@
 
 - `embedded`: `twinledger up`, one process for everything;
 - `anvil`: one node, two Kubo daemons, a gateway on SQLite and one on PostgreSQL, three miners;
-- `network`: three proof-of-authority sealers, two Kubo daemons, two gateways with schemas of their own
-  on one PostgreSQL, three miners; each organisation talks to a sealer of its own.
+- `network`: three proof-of-authority sealers, two Kubo daemons, two gateways that share pool, projection
+  and store, three miners; each organisation talks to a sealer of its own.
 
-`shared` has one node and two gateways that share pool, projection and store, for the tests of faults: its
-settings and processes are at hand.
+`shared` is the `network` on one node, for the tests of faults: its settings and processes are at hand.
 
 The people have the same keys everywhere, so what they sign is the same everywhere.
 """
@@ -124,12 +123,12 @@ def anvil(folder: Path) -> Iterator[Stack]:
 
 @contextmanager
 def network(folder: Path) -> Iterator[Stack]:
-    """Three sealers; both gateways stand on one database server."""
+    """Three sealers; both gateways are of one organisation and share everything but key and log."""
     with ExitStack() as stack:
         found = stack.enter_context(engines("kubo", "postgres"))
         sealers = stack.enter_context(_sealers())
         dsns = dict.fromkeys(GATEWAYS, found["TWINLEDGER_POSTGRES"])
-        yield from _processes(folder, Plan("network", APART, sealers, _daemons(found), dsns))
+        yield from _processes(folder, Plan("network", TOGETHER, sealers, _daemons(found), dsns))
 
 
 @contextmanager

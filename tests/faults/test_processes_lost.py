@@ -4,7 +4,6 @@ One node, PostgreSQL, one Kubo daemon, two gateways that share everything but ke
 processes of their own. The client knows one address, that of the proxy before the gateways.
 """
 
-import json
 import os
 import signal
 import socket
@@ -157,20 +156,9 @@ def test_a_client_whose_gateway_is_killed_as_it_answers_hears_it_from_the_other(
         with client_of(stack, stack.submits) as client:
             stack.eventually(lambda: client.health() == [])
             client.submit("local/after", works(tmp_path, "after", 1)[0].files, {})
-        tell_each_other(stack.servers)
         for home in stack.servers:
             stack.eventually(partial(is_well, home))
         assert restarted.stop() == 0
-
-
-def tell_each_other(homes: Sequence[Path]) -> None:
-    """Each operator writes the key of the other gateway's log into its own trust.json."""
-    files = [home / "trust.json" for home in homes]
-    known = [json.loads(file.read_text()) for file in files]
-    for file, own, other in zip(files, known, reversed(known), strict=True):
-        origins = {log["origin"] for log in own["logs"]}
-        more = [log for log in other["logs"] if log["origin"] not in origins]
-        file.write_text(json.dumps(own | {"logs": own["logs"] + more}))
 
 
 def gateway_log(stack: Stack) -> str:

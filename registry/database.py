@@ -8,8 +8,8 @@ own, or an advisory one per schema.
 import re
 import sqlite3
 from collections import namedtuple
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,10 +20,13 @@ from sqlalchemy import (
     Connection,
     Dialect,
     Engine,
+    Insert,
     Select,
+    Table,
     Text,
     create_engine,
     event,
+    insert,
     make_url,
     text,
 )
@@ -59,20 +62,19 @@ class _Compiled:
     order: list[str] | None
 
 
-class Lookup:
-    """A read that nearly every request asks for: compiled once for each kind of database.
+class _Prepared:
+    """A statement that nearly every request runs: compiled once for each kind of database.
 
     It runs on the driver's own cursor. SQLAlchemy takes six times as long over such a statement as SQLite
     takes to answer it.
     """
 
-    def __init__(self, statement: Select[Any]) -> None:
+    def __init__(self, statement: Select[Any] | Insert) -> None:
         self._statement = statement
-        self._row = namedtuple("Row", statement.selected_columns.keys())  # type: ignore[misc]
         self._compiled: dict[str, _Compiled] = {}
 
-    def rows(self, connection: Connection, **values: object) -> list[Any]:
-        """The rows, with their columns as attributes."""
+    @contextmanager
+    def _executed(self, connection: Connection, values: Mapping[str, object]) -> Iterator[Any]:
         dialect = connection.dialect
         compiled = self._compiled.get(dialect.name)
         if compiled is None:
@@ -80,16 +82,38 @@ class Lookup:
             compiled = self._compiled[dialect.name] = _Compiled(str(made), made.params, made.positiontup)
         given = compiled.constants | values
         order = compiled.order
-        cursor = connection.connection.cursor()
-        try:
+        with closing(connection.connection.cursor()) as cursor:
             cursor.execute(compiled.text, given if order is None else [given[name] for name in order])
+            yield cursor
+
+
+class Lookup(_Prepared):
+    """A prepared read."""
+
+    def __init__(self, statement: Select[Any]) -> None:
+        super().__init__(statement)
+        self._row = namedtuple("Row", statement.selected_columns.keys())  # type: ignore[misc]
+
+    def rows(self, connection: Connection, **values: object) -> list[Any]:
+        """The rows, with their columns as attributes."""
+        with self._executed(connection, values) as cursor:
             return [self._row(*row) for row in cursor.fetchall()]
-        finally:
-            cursor.close()
 
     def first(self, connection: Connection, **values: object) -> Any:
         """The first row, or None."""
         return next(iter(self.rows(connection, **values)), None)
+
+
+class Addition(_Prepared):
+    """A prepared insert. Its values go to the driver as they are, past `ExactText`."""
+
+    def __init__(self, table: Table) -> None:
+        super().__init__(insert(table))
+
+    def add(self, connection: Connection, row: Mapping[str, object]) -> None:
+        """Add the row; where its key is taken, the driver's own IntegrityError."""
+        with self._executed(connection, row):
+            pass
 
 
 def sqlite_url(path: Path) -> str:

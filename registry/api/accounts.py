@@ -4,13 +4,14 @@ from fastapi import APIRouter, Request, Response
 
 from registry.api.exchange import answer, caller_of, in_thread, service_of
 from registry.api.pages import integer, page, page_size
+from registry.api.routes import DirectRoute
 from registry.api.shapes import account_answer, cell_answer, member_answer
 from registry.api.versions import relay
 from registry.core.ids import to_address
 from registry.wire import TransactionAnswer
 from registry.wire_members import AccountBody
 
-router = APIRouter(tags=["members"])
+router = APIRouter(tags=["members"], route_class=DirectRoute)
 
 
 @router.get("/v1/accounts/{address}", response_model=AccountBody)

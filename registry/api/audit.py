@@ -8,6 +8,7 @@ from fastapi import APIRouter, Request, Response
 
 from registry.api.exchange import answer, caller_of, in_thread, json_body, once, read_shape, service_of
 from registry.api.pages import integer, page, page_size
+from registry.api.routes import DirectRoute
 from registry.audit.rows import Filter
 from registry.core.ids import VersionId
 from registry.core.refs import parse_reference
@@ -15,7 +16,7 @@ from registry.errors import Malformed, NotFound
 from registry.service.audits import Audits, row_json
 from registry.wire import FilterBody
 
-router = APIRouter(tags=["audit"])
+router = APIRouter(tags=["audit"], route_class=DirectRoute)
 _FILTERS = ("log", "actor", "model", "version", "kind", "cell", "since", "until")
 _PAGING = ("cursor", "limit")
 # Tiles never change; a checkpoint is a second old at most.

@@ -8,7 +8,16 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
-from registry.api.exchange import answer, caller_of, caller_with, in_thread, problem_response, service_of
+from registry.api.exchange import (
+    admission_of,
+    answer,
+    caller_of,
+    caller_with,
+    in_thread,
+    problem_response,
+    service_of,
+)
+from registry.api.routes import DirectRoute
 from registry.api.streams import PIECE, BrokeOff, WatchedResponse, WholeResponse, gathered, receive, send
 from registry.core.cid import Cid
 from registry.core.ids import hex32
@@ -17,7 +26,7 @@ from registry.service import Asker, Service
 from registry.service.journal import Retrieval
 from registry.wire import CarAnswer, UploadAnswer
 
-router = APIRouter(tags=["content"])
+router = APIRouter(tags=["content"], route_class=DirectRoute)
 CAR = "application/vnd.ipld.car"
 RAW = "application/vnd.ipld.raw"
 MAX_CIDS = 400
@@ -76,9 +85,13 @@ async def get_many(request: Request, cid: Annotated[list[str] | None, Query()] =
 @router.head("/v1/content/{cid}", response_class=Response)
 async def get_content(request: Request, cid: str) -> Response:
     """Stream out a file or a range of it; every block is hashed again on the way."""
-    caller = await caller_of(request, "content")
-    wanted = Cid.parse(cid)
-    return await content_response(request, lambda: _by_cid(service_of(request), wanted, caller))
+    admission = await admission_of(request, "content")
+
+    def find() -> Asked:
+        caller = admission.enter()
+        return _by_cid(service_of(request), Cid.parse(cid), caller)
+
+    return await content_response(request, find)
 
 
 @router.get("/ipfs/{cid}", response_class=StreamingResponse)

@@ -7,13 +7,20 @@ from the kept answer when it comes again.
 import json
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Annotated, Any, TypeVar
 
 from fastapi import Path, Request, Response
 from pydantic import BaseModel
 
 from registry.api.threads import asking_as, in_thread
-from registry.core.access import body_digest, claimed_by, read_authorization, verify_authorization
+from registry.core.access import (
+    Authorization,
+    body_digest,
+    claimed_by,
+    read_authorization,
+    verify_authorization,
+)
 from registry.core.canonical import strict_json
 from registry.core.ids import Address, sha256
 from registry.errors import Malformed, NotAuthorized, RegistryError, TooLarge, Unauthenticated
@@ -43,49 +50,74 @@ def target_of(request: Request) -> str:
 
 async def caller_of(request: Request, group: str, body: bytes = b"") -> Asker:
     """Verify who asks, and that this group of routes is open to them."""
-    signed = "authorization" in request.headers
-    digest = body_digest(request.method, target_of(request), body) if signed else b""
-    return await caller_with(request, group, digest)
+    return await _entered(await admission_of(request, group, body))
 
 
 async def caller_with(request: Request, group: str, digest: bytes) -> Asker:
     """The same for a body that was hashed while it streamed."""
+    return await _entered(await _admission(request, group, digest))
+
+
+async def admission_of(request: Request, group: str, body: bytes = b"") -> "Admission":
+    """The same up to what must be written down, for work that begins with it in its own turn of a thread."""
+    signed = "authorization" in request.headers
+    digest = body_digest(request.method, target_of(request), body) if signed else b""
+    return await _admission(request, group, digest)
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """Who asks, and by which signature; whether its nonce is new is not known before `enter`."""
+
+    request: Request
+    asker: Asker
+    signed: Authorization | None
+    may_ask: bool
+
+    def enter(self) -> Asker:
+        """Take the nonce, durably, before anything is done for the request; NotAuthorized for a stranger."""
+        if self.signed is None:
+            return self.asker
+        address = self.signed.address
+        service_of(self.request).requests.use_nonce(address, self.signed.nonce, int(time.time()))
+        self.request.state.asker = self.asker
+        if not self.may_ask:
+            raise NotAuthorized(
+                f"{address} is no member",
+                hint=f"ask the council: twinledger member add {address} --namespace NS --role submitter",
+            )
+        return self.asker
+
+
+async def _entered(admission: Admission) -> Asker:
+    return admission.asker if admission.signed is None else await in_thread(admission.enter)
+
+
+async def _admission(request: Request, group: str, digest: bytes) -> Admission:
     header = request.headers.get("authorization")
     network = request.client.host if request.client else ""
     if header is None:
         _require_open(request, group)
-        return Asker(None, None, "", network)
-    address, cell, is_member = await in_thread(_verified, request, group, header, digest, network)
-    if is_member:
-        asking_as(address)
-    return Asker(address, None, cell, network)
-
-
-def _verified(
-    request: Request, group: str, header: str, digest: bytes, network: str
-) -> tuple[Address, str, bool]:
+        return Admission(request, Asker(None, None, "", network), None, may_ask=True)
     service = service_of(request)
-    authorization = read_authorization(header)
-    now = int(time.time())
+    signed = read_authorization(header)
+    # Here and not in a thread, as is the look at the member below: a turn there costs more than they do.
     address = verify_authorization(
-        authorization,
+        signed,
         service.contracts.domain,
         method=request.method,
         target=target_of(request),
         body_sha256=digest,
-        now=now,
+        now=int(time.time()),
     )
     request.app.state.buckets.take(address)
-    service.requests.use_nonce(address, authorization.nonce, now)
-    request.state.asker = Asker(address, None, authorization.cell, network)
-    member = service.index.member(address)
+    find = service.index.member
+    member = find(address) if service.index.is_at_hand else await in_thread(find, address)
     is_member = member is not None and bool(member.roles)
-    if not is_member and not _is_open(request, group):
-        raise NotAuthorized(
-            f"{address} is no member",
-            hint=f"ask the council: twinledger member add {address} --namespace NS --role submitter",
-        )
-    return address, authorization.cell, is_member
+    if is_member:
+        asking_as(address)
+    asker = Asker(address, None, signed.cell, network)
+    return Admission(request, asker, signed, is_member or _is_open(request, group))
 
 
 def asker_of(request: Request) -> Asker:
@@ -233,6 +265,7 @@ def problem_response(
 
 __all__ = [
     "Number",
+    "admission_of",
     "answer",
     "caller_of",
     "caller_with",

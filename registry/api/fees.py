@@ -6,6 +6,7 @@ from fastapi import APIRouter, Request, Response
 
 from registry.api.exchange import Number, answer, caller_of, in_thread, service_of
 from registry.api.pages import page, page_size
+from registry.api.routes import DirectRoute
 from registry.chain.gateway import FeeParams
 from registry.core.ids import read_count, to_address
 from registry.index.accounts import EntryRow
@@ -25,7 +26,7 @@ from registry.wire_fees import (
     RebatesBody,
 )
 
-router = APIRouter(tags=["fees"])
+router = APIRouter(tags=["fees"], route_class=DirectRoute)
 
 
 @router.get("/v1/fees/epochs")

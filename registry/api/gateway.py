@@ -5,12 +5,13 @@ import asyncio
 from fastapi import APIRouter, Request, Response
 
 from registry.api.exchange import answer, caller_of, in_thread, post, service_of
+from registry.api.routes import DirectRoute
 from registry.api.shapes import quote_answer
 from registry.chain.deployment import deployment_json
 from registry.core.ids import FeeClass
 from registry.wire import QuoteBody, QuoteRequest
 
-router = APIRouter(tags=["gateway"])
+router = APIRouter(tags=["gateway"], route_class=DirectRoute)
 
 
 @router.get("/v1/deployment")

@@ -4,11 +4,12 @@ from fastapi import APIRouter, Request, Response
 
 from registry.api.exchange import Number, answer, caller_of, in_thread, service_of
 from registry.api.pages import page
+from registry.api.routes import DirectRoute
 from registry.api.tasks import relay_reward
 from registry.wire import TransactionAnswer
 from registry.wire_tasks import ServiceBody, ServicesBody
 
-router = APIRouter(tags=["services"])
+router = APIRouter(tags=["services"], route_class=DirectRoute)
 
 
 @router.get("/v1/services", response_model=ServicesBody)

@@ -16,6 +16,7 @@ from registry.api.exchange import (
     service_of,
 )
 from registry.api.pages import integer, page_size
+from registry.api.routes import DirectRoute
 from registry.api.threads import in_waiting
 from registry.api.versions import relay
 from registry.core.ids import Address, VersionId, parse_hex32, read_count
@@ -34,7 +35,7 @@ from registry.wire import (
     submission_of,
 )
 
-router = APIRouter(tags=["submissions"])
+router = APIRouter(tags=["submissions"], route_class=DirectRoute)
 MAX_ITEMS = 200
 
 

@@ -4,6 +4,7 @@ from fastapi import APIRouter, Request, Response
 
 from registry.api.exchange import SELF_SIGNED, Number, answer, caller_of, in_thread, post, service_of
 from registry.api.pages import integer, page, page_size
+from registry.api.routes import DirectRoute
 from registry.core.ids import to_address
 from registry.errors import Malformed
 from registry.service import Asker
@@ -20,7 +21,7 @@ from registry.wire_rewards import (
 from registry.wire_tasks import TaskBody
 from registry.wire_updates import SignedHandover, handover_of
 
-router = APIRouter(tags=["tasks"])
+router = APIRouter(tags=["tasks"], route_class=DirectRoute)
 # What a member signs about a task, each under the name of its act.
 ACTS = ("bids", "choices", "reveals", "rounds", "settle", "claims", "challenges", "refunds")
 

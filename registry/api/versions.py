@@ -8,8 +8,9 @@ from fastapi import APIRouter, Request, Response
 from starlette.convertors import Convertor, register_url_convertor
 
 from registry.api.content import Asked, content_response
-from registry.api.exchange import SELF_SIGNED, answer, caller_of, in_thread, post, service_of
+from registry.api.exchange import SELF_SIGNED, admission_of, answer, caller_of, in_thread, post, service_of
 from registry.api.pages import integer, page, page_size
+from registry.api.routes import DirectRoute
 from registry.api.shapes import grant_answer, kin_answer, model_answer, version_answer, version_json
 from registry.core.ids import hex32
 from registry.core.refs import Reference, parse_reference
@@ -21,7 +22,7 @@ from registry.service import Asker
 from registry.service.acts import Check, expect_alias, expect_version
 from registry.wire import RawTransaction, TransactionAnswer, VersionAnswer
 
-router = APIRouter(tags=["models"])
+router = APIRouter(tags=["models"], route_class=DirectRoute)
 Handler = Callable[[Request], Awaitable[Response]]
 
 
@@ -145,13 +146,13 @@ async def show_manifest(request: Request) -> Response:
 @versioned("/files/{path:path}", methods=["GET", "HEAD"])
 async def get_file(request: Request) -> Response:
     """One file of a version, streamed and verified."""
-    caller = await caller_of(request, "models")
+    admission = await admission_of(request, "models")
     service = service_of(request)
-    reference, path = reference_of(request), request.path_params["path"]
 
     def find() -> Asked:
-        row = service.catalogue.resolve(reference)
-        entry = service.catalogue.file(row, path)
+        caller = admission.enter()
+        row = service.catalogue.resolve(reference_of(request))
+        entry = service.catalogue.file(row, request.path_params["path"])
         return Asked(entry.cid, lambda size: service.retrieved(row, entry, caller, size))
 
     return await content_response(request, find)

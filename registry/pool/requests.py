@@ -3,9 +3,8 @@
 from dataclasses import dataclass
 
 from sqlalchemy import Engine, delete, insert, select
-from sqlalchemy.exc import IntegrityError
 
-from registry.database import reading, writing
+from registry.database import Addition, reading, writing
 from registry.errors import Conflict, Unauthenticated
 from registry.pool.migrations import prepare
 from registry.pool.schema import answers, nonces
@@ -13,8 +12,7 @@ from registry.pool.seals import RowSeal
 
 DAY_S = 86_400
 _SWEEP_S = 60
-# Built once: every signed request takes a nonce.
-_TAKE = insert(nonces)
+_TAKE = Addition(nonces)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +41,8 @@ class Requests:
                 connection.execute(delete(nonces).where(nonces.c.created < now - 2 * self._window_s))
                 self._swept = now
             try:
-                connection.execute(_TAKE, row | {"seal": self._seal.of(nonces, row)})
-            except IntegrityError as e:
+                _TAKE.add(connection, row | {"seal": self._seal.of(nonces, row)})
+            except self._engine.dialect.loaded_dbapi.IntegrityError as e:
                 raise Unauthenticated(
                     f"the request of {address} was sent before: its nonce is used",
                     hint="sign every request with a fresh nonce",

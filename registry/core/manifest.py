@@ -8,7 +8,6 @@ import builtins
 import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 
 from registry.core.canonical import canonical, read_canonical
 from registry.core.cid import Cid, manifest_cid
@@ -39,7 +38,6 @@ from registry.errors import InvalidManifest, Malformed, TooLarge
 SCHEMA = "twinledger/manifest/1"
 PROFILE = "unixfs-v1-2025"
 MAX_BYTES = 1 << 20
-_SHORT = 8 << 10
 MAX_FILES = 4_000
 MAX_PATH_BYTES = 1_024
 MAX_SEGMENT_BYTES = 255
@@ -117,10 +115,6 @@ class Manifest:
 
 def parse_manifest(raw: bytes) -> Manifest:
     """The manifest that these bytes are; InvalidManifest names the place and the rule."""
-    return _parse_short(raw) if len(raw) <= _SHORT else _parse(raw)
-
-
-def _parse(raw: bytes) -> Manifest:
     if len(raw) > MAX_BYTES:
         raise TooLarge(f"the manifest has {len(raw)} bytes, the limit is {MAX_BYTES}")
     try:
@@ -139,10 +133,6 @@ def _parse(raw: bytes) -> Manifest:
         parents=m.need("parents", lambda n: n.items(read_version_id, most=MAX_PARENTS)),
         fields=_fields(m),
     )
-
-
-# One manifest is read when its submission is checked, kept, sealed and indexed, and with each of its files.
-_parse_short = lru_cache(maxsize=512)(_parse)
 
 
 def build_manifest(

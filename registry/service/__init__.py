@@ -85,7 +85,8 @@ class Service:
         self.content = Content(
             parts.store, parts.uploads, parts.settings.quotas, parts.settings.limits.file_bytes, clock
         )
-        self.catalogue = Catalogue(parts.index, self.content)
+        manifests = Manifests(parts.store)
+        self.catalogue = Catalogue(parts.index, self.content, manifests)
         self.accounts = Accounts(parts.contracts, parts.index, parts.pool)
         self.fees = Fees(parts.contracts, parts.index, parts.pool)
         self.miners = Miners(parts.contracts, parts.index)
@@ -96,7 +97,6 @@ class Service:
             parts.settings.limits.item_bytes, quotas.pending_per_member, quotas.pending_in_all
         )
         receipts = Receipts(parts.contracts, parts.chain_log)
-        manifests = Manifests(parts.store)
         facts = Facts(parts.contracts, parts.index, parts.pool, self.content, manifests)
         self.submissions = Submissions(
             parts.contracts, parts.index, parts.pool, facts, receipts, limits, parts.journal.accepted

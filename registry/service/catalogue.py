@@ -4,15 +4,16 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from registry.core.cid import Cid, manifest_cid
+from registry.core.cid import Cid
 from registry.core.ids import Status, VersionId, hex32
-from registry.core.manifest import FileEntry, Manifest, parse_manifest
+from registry.core.manifest import FileEntry, Manifest
 from registry.core.private import read_header
 from registry.core.refs import Reference, parse_reference
 from registry.errors import NotFound
 from registry.index import GrantChange, Index, ModelRow, Search, SearchPage, VersionRow
 from registry.index.search import search
 from registry.service.content import Content
+from registry.service.manifests import Manifests
 
 _Step = Callable[[list[VersionRow]], list[VersionId]]
 Direction = Literal["up", "down", "both"]
@@ -31,9 +32,10 @@ class Kin:
 class Catalogue:
     """Reads over the projection and the store."""
 
-    def __init__(self, index: Index, content: Content) -> None:
+    def __init__(self, index: Index, content: Content, manifests: Manifests) -> None:
         self.index = index
         self._content = content
+        self._manifests = manifests
 
     def resolve(self, reference: str | Reference) -> VersionRow:
         """The version that a reference means now."""
@@ -61,8 +63,7 @@ class Catalogue:
 
     def manifest(self, row: VersionRow) -> Manifest:
         """The manifest of a version, from the index or from the store."""
-        raw = row.manifest or self._content.store.block(manifest_cid(row.version.manifest))
-        return parse_manifest(raw)
+        return self._manifests.read(row.version.manifest, row.manifest)
 
     def file(self, row: VersionRow, path: str) -> FileEntry:
         """One file of a version by its path in the manifest."""

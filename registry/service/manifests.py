@@ -1,9 +1,10 @@
-"""Manifests of the store, parsed once: admission reads one, and the follower reads it again at its seal."""
+"""Manifests, parsed once: admission reads one, the follower at its seal, and who retrieves a file of it."""
 
 import threading
 from collections import OrderedDict
 
 from registry.core.cid import manifest_cid
+from registry.core.ids import sha256
 from registry.core.manifest import Manifest, parse_manifest
 from registry.errors import NotFound
 from registry.storage.base import ContentStore
@@ -20,9 +21,17 @@ class Manifests:
         self._bytes = 0
         self._lock = threading.Lock()
 
-    def read(self, digest: bytes) -> Manifest:
-        """The manifest with that digest; NotFound when its bytes are not held and were not read before."""
-        return self._known(digest) or self._parsed(digest)
+    def read(self, digest: bytes, at_hand: bytes | None = None) -> Manifest:
+        """The manifest with that digest; NotFound when its bytes are not held and were not read before.
+
+        `at_hand` is what the caller takes for its bytes.
+        """
+        known = self._known(digest)
+        if known is not None:
+            return known
+        if at_hand is not None and sha256(at_hand) == digest:
+            return self._keep(digest, parse_manifest(at_hand))
+        return self._parsed(digest)
 
     def held(self, digest: bytes) -> Manifest:
         """The same, but NotFound also when its bytes were collected since they were read."""
@@ -38,7 +47,9 @@ class Manifests:
             return self._kept.get(digest)
 
     def _parsed(self, digest: bytes) -> Manifest:
-        manifest = parse_manifest(self._store.block(manifest_cid(digest)))
+        return self._keep(digest, parse_manifest(self._store.block(manifest_cid(digest))))
+
+    def _keep(self, digest: bytes, manifest: Manifest) -> Manifest:
         with self._lock:
             if digest not in self._kept:
                 self._kept[digest] = manifest

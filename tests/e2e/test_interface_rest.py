@@ -147,8 +147,9 @@ def test_a_directory_is_no_file_and_says_so_before_its_first_byte(outsider, seal
 
 
 def test_a_method_that_a_route_lacks_is_told_which_it_has(outsider):
-    reply = outsider.ask("DELETE", "/v1/models")
-    assert (reply.status, reply.headers["allow"], reply.json["status"]) == (405, "GET", 405)
+    for target in ("/v1/models", "/v1/deployment"):
+        reply = outsider.ask("DELETE", target)
+        assert (reply.status, reply.headers["allow"], reply.json["status"]) == (405, "GET", 405)
 
 
 def test_a_car_of_many_blocks_goes_in_at_once(outsider):

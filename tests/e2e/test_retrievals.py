@@ -1,6 +1,7 @@
 """Whoever takes bytes of a sealed version, by whatever route, is written down and holds a promise of it."""
 
 import json
+import os
 import socket
 import time
 from pathlib import Path
@@ -11,6 +12,7 @@ from conftest import Live, write_weights
 from hostile import Answer, ask
 
 from miners.node import HttpSource
+from registry.core.access import authorize
 from registry.core.cid import Cid, manifest_cid, weights_cid
 from registry.core.ids import hex32, sha256
 from registry.core.note import VerifierKey
@@ -158,3 +160,24 @@ def test_content_that_no_version_names_is_nobodys_retrieval(live) -> None:
     got = ask(live.url, "GET", f"/v1/content/{put.body['cid']}")
     assert got.body == b"unnamed bytes"
     assert PROMISE not in got.headers
+
+
+def test_a_download_that_is_sent_again_is_refused_and_not_written_down_as_one(live, client, sealed) -> None:
+    file = f"/v1/versions/{sealed.version_id}/files/w.safetensors"
+    for target in (file, f"/v1/content/{cids_of(client, sealed)['file']}"):
+        signed = authorize(
+            client._session.signer(),
+            client._session.domain(),
+            method="GET",
+            target=target,
+            body_sha256=sha256(b""),
+            created=int(time.time()),
+            nonce=os.urandom(32),
+            cell="",
+        )
+        assert ask(live.url, "GET", target, authorization=signed).status == 200
+        (*_, newest) = entries_about(live, sealed.version_id)
+        assert newest["actor"] == client.address
+        again = ask(live.url, "GET", target, authorization=signed)
+        assert (again.status, again.code) == (401, "unauthenticated")
+        assert entries_about(live, sealed.version_id)[-1] == newest

@@ -80,7 +80,7 @@ class _Prepared:
         if compiled is None:
             made = self._statement.compile(dialect=dialect)
             compiled = self._compiled[dialect.name] = _Compiled(str(made), made.params, made.positiontup)
-        given = compiled.constants | values
+        given = {**compiled.constants, **values}
         order = compiled.order
         with closing(connection.connection.cursor()) as cursor:
             cursor.execute(compiled.text, given if order is None else [given[name] for name in order])

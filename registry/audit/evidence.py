@@ -89,13 +89,15 @@ def export_case(
     created: int,
     openings: OpeningStore | None = None,
     also: Mapping[str, Iterable[int]] | None = None,
+    spelled: Mapping[str, Filter] = MappingProxyType({}),
 ) -> bytes:
     """The bytes of case.zip for what was asked; no filter at all takes both logs whole.
 
     `openings` discloses what commitments of the gateway log hide; leave it out to disclose nothing.
     `also` adds entries by log and number: what a hidden device did, or a case put together by hand.
+    `spelled` is what was asked as a log's own entries spell it, where that differs: a chain log has ids.
     """
-    picked = _pick_all(logs, asked, openings, also or {})
+    picked = _pick_all(logs, asked, openings, also or {}, spelled)
     header = CaseHeader(
         created=created,
         asked=asked,
@@ -124,9 +126,10 @@ def versions_in(
     *,
     openings: OpeningStore | None = None,
     also: Mapping[str, Iterable[int]] | None = None,
+    spelled: Mapping[str, Filter] = MappingProxyType({}),
 ) -> list[str]:
     """The versions that such a case will name: whose manifests and receipts to bring."""
-    picked = _pick_all(logs, asked, openings, also or {})
+    picked = _pick_all(logs, asked, openings, also or {}, spelled)
     rows = [row_of(name, record) for name, one in picked.items() for record in one.ordered]
     return list(dict.fromkeys(version for row in rows for version in row.versions))
 
@@ -136,9 +139,10 @@ def _pick_all(
     asked: Filter,
     openings: OpeningStore | None,
     also: Mapping[str, Iterable[int]],
+    spelled: Mapping[str, Filter],
 ) -> dict[str, _Picked]:
     picked = {
-        name: _pick(name, log, asked, openings if name == GATEWAY else None)
+        name: _pick(name, log, spelled.get(name, asked), openings if name == GATEWAY else None)
         for name, log in logs.items()
         if asked.log in (None, name)
     }

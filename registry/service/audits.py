@@ -164,7 +164,8 @@ class Audits:
     def evidence(self, asked: Filter) -> bytes:
         """case.zip of what was asked: entries, proofs, receipts, manifests, PROV and a report."""
         asked = check_filter(asked, self._kinds)
-        wanted = versions_in(self.logs, asked, openings=self._openings)
+        spelled = {name: self._as(name, asked) for name in LOGS}
+        wanted = versions_in(self.logs, asked, openings=self._openings, spelled=spelled)
         rows = self._index.versions(VersionId(parse_hex32(text)) for text in wanted)
         return export_case(
             self.logs,
@@ -172,6 +173,7 @@ class Audits:
             self._surroundings(rows.values()),
             created=int(time.time()),
             openings=self._openings,
+            spelled=spelled,
         )
 
     def _surroundings(self, rows: Iterable[VersionRow]) -> Surroundings:

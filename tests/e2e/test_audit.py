@@ -226,6 +226,23 @@ def test_evidence_verifies_offline_and_a_changed_byte_does_not(
         client.audit.verify(path, live.home.trust)
 
 
+def test_evidence_about_a_model_holds_what_the_chain_log_says_of_it(
+    client: Client, sealed: Receipt, tmp_path: Path
+) -> None:
+    client.alias(sealed.model, "told", sealed.version_id)
+    key = f"model:{sealed.model}"
+    for _ in range(100):
+        told = [record.entry.kind for record in client.audit.complete(key).entries]
+        if "alias_set" in told:
+            break
+        time.sleep(0.1)
+    with zipfile.ZipFile(client.audit.export(tmp_path / "case.zip", model=sealed.model)) as case:
+        kinds = [json.loads(line)["entry"]["kind"] for line in case.open("entries/chain.jsonl")]
+        answer = json.loads(case.read("proofs/chain/answers.jsonl"))
+    assert (kinds, len(answer["numbers"])) == (told, len(told)), "proved to be all of it"
+    assert {"registered", "alias_set"} <= set(told)
+
+
 def test_a_kept_promise_is_no_evidence_against_its_gateway(
     client: Client, sealed: Receipt, tmp_path: Path
 ) -> None:

@@ -147,10 +147,13 @@ async def show_impact(request: Request, ref: str) -> Response:
 
 @router.post("/v1/audit/evidence", response_class=Response)
 async def export_evidence(request: Request) -> Response:
-    """case.zip of what the filters ask for; no filter takes everything."""
+    """case.zip of what the filters ask for, in the body or in the query; no filter takes everything."""
     body = await json_body(request)
     caller = await caller_of(request, "audit", body)
-    asked = Filter(**read_shape(FilterBody, body or b"{}").model_dump())
+    asked, queried = Filter(**read_shape(FilterBody, body or b"{}").model_dump()), filter_of(request)
+    if Filter() not in (asked, queried):
+        raise Malformed("filters are in the body and in the query", hint="put all of them into the body")
+    asked = queried if asked == Filter() else asked
     if "idempotency-key" not in request.headers:
         raw = await in_thread(audits_of(request).evidence, asked)
         return Response(raw, media_type="application/zip")
@@ -158,7 +161,7 @@ async def export_evidence(request: Request) -> Response:
     def act() -> tuple[int, object]:
         return 200, base64.b64encode(audits_of(request).evidence(asked)).decode()
 
-    kept = await once(request, caller, body, act)
+    kept = await once(request, caller, body + request.url.query.encode(), act)
     return Response(base64.b64decode(json.loads(bytes(kept.body))), media_type="application/zip")
 
 

@@ -81,6 +81,9 @@ class Audits:
         following = f"{name}:{found.next}" if found.next else None
         if following is None and name != names[-1]:
             following = f"{names[names.index(name) + 1]}:"
+            if not found.rows:
+                # An empty page would read like the end.
+                return self.events(asked, cursor=following, limit=limit)
         return EventPage(tuple(self._named(found.rows)), following, found.key)
 
     def proof(self, event: str) -> bytes:

@@ -1,7 +1,9 @@
 """The REST interface as another program meets it: nothing of ours on the client's side."""
 
 import hashlib
+import io
 import json
+import zipfile
 from collections.abc import Iterator
 from dataclasses import replace
 from urllib.parse import quote
@@ -223,6 +225,21 @@ def test_an_idempotency_key_belongs_to_who_signed_the_body(outsider):
     assert outsider.post("/v1/audit/evidence", {"kind": "refusal"}, key).status == 409
     stranger = outsider.post("/v1/submissions", outsider.signed(second, Account.create()), key)
     assert stranger.status != 409 or "Idempotency-Key" not in stranger.json["detail"]
+
+
+def test_evidence_takes_its_filters_as_events_does_or_in_the_body(outsider, sealed):
+    asked = "model=local/outside-sealed"
+    assert outsider.post(f"/v1/audit/evidence?{asked}", {"kind": "refusal"}).status == 400, "in both places"
+    assert outsider.post("/v1/audit/evidence?modle=x", {}).status == 400
+    with zipfile.ZipFile(io.BytesIO(outsider.post(f"/v1/audit/evidence?{asked}", {}).body)) as case:
+        about = json.loads(case.read("proofs/case.json"))["filter"]
+    assert about == {"model": "local/outside-sealed"}
+
+
+def test_events_of_the_gateway_alone_are_on_the_first_page(outsider, sealed):
+    outsider.ask("GET", f"/v1/versions/{sealed.id}/files/nothing.bin")
+    first = outsider.ask("GET", "/v1/audit/events?kind=submission_accepted&limit=1").json
+    assert [item["log"] for item in first["items"]] == ["gateway"]
 
 
 def test_lists_come_in_pages_of_at_most_a_thousand(outsider, sealed):

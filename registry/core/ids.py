@@ -7,6 +7,7 @@ An address is always shown in EIP-55; any case is read, because people paste the
 """
 
 import hashlib
+import os
 import re
 from collections.abc import Callable
 from enum import IntEnum, IntFlag
@@ -21,6 +22,7 @@ VersionId = NewType("VersionId", bytes)
 _ADDRESS = re.compile(r"0[xX]([0-9a-fA-F]{40})")
 _COUNT = re.compile(r"[0-9]{1,19}")
 _HEX32 = re.compile(r"0x([0-9a-f]{64})")
+_ETH_HASH = "ETH_HASH_BACKEND"
 
 
 class Role(IntFlag):
@@ -63,11 +65,26 @@ def _keccak_backend() -> Callable[[bytes], bytes]:
         from eth_hash.auto import keccak as slow
 
         return slow
+    _tell_eth_hash()
 
     def fast(message: bytes) -> bytes:
         return bytes(keccak_256(message).digest())
 
     return fast
+
+
+def _tell_eth_hash() -> None:
+    """py-evm and web3 hash through eth-hash, which would take the slower of the two that are installed."""
+    if _ETH_HASH in os.environ:
+        return
+    os.environ[_ETH_HASH] = "pysha3"
+    try:
+        from eth_hash.auto import keccak as chooses_once
+
+        chooses_once(b"")
+    finally:
+        # A child process may have another environment, where this one is not installed.
+        del os.environ[_ETH_HASH]
 
 
 keccak = _keccak_backend()

@@ -2,11 +2,13 @@
 """Compile every contract into its committed artifact, or check that the artifacts are current.
 
     scripts/compile_contracts.py            compile what changed
-    scripts/compile_contracts.py --check    recompile everything and compare byte for byte
+    scripts/compile_contracts.py --check    compare what the compiler makes of everything byte for byte
     scripts/compile_contracts.py --solc     print the compiler that would be used
 
 Each contract is compiled with only the sources it imports: the optimizer numbers what it sees, so a
 neighbour's edit could otherwise change bytecode. Sources go in as text: any build of solc gets the same.
+A check runs the compiler once per machine on the same sources: what came out is kept as a digest in the
+cache, beside the compiler.
 """
 
 from __future__ import annotations
@@ -20,7 +22,8 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +33,7 @@ from solcx.install import get_executable
 
 ROOT = Path(__file__).resolve().parent.parent
 NPM = ROOT / "scripts" / "devnet" / "solc"
+CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "twinledger"
 PINNED = "0.8.37"
 # folder of sources -> folder of artifacts; only files directly in the folder are contracts of their own.
 FOLDERS = {
@@ -62,7 +66,7 @@ def resolve_solc() -> Path:
 
 def npm_solc() -> Path:
     """The wrapper around npm's solc, installed from the lock file into the cache when it is missing."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "twinledger" / "solc"
+    cache = CACHE / "solc"
     if not (cache / "node_modules" / "solc" / "package.json").exists():
         if shutil.which("npm") is None:
             raise SystemExit(f"no solc {PINNED}: install one, set TWINLEDGER_SOLC, or install npm")
@@ -132,6 +136,24 @@ def is_current(entry: Path, artifact: Path) -> bool:
     )
 
 
+def is_reproduced(entry: Path, artifact: Path) -> bool:
+    """Whether the compiler makes the committed artifact, byte for byte, of the sources that are there."""
+    # This file too: it says what an artifact holds.
+    key = hashlib.sha256(Path(__file__).read_bytes() + source_hash(gather(entry)).encode())
+    made = CACHE / "compiled" / key.hexdigest()
+    if not made.exists():
+        made.parent.mkdir(parents=True, exist_ok=True)
+        part = made.with_suffix(f".{os.getpid()}")
+        part.write_text(_digest(compile_contract(entry, resolve_solc())), "utf-8")
+        part.replace(made)
+    committed = artifact.read_text("utf-8") if artifact.exists() else None
+    return made.read_text("utf-8") == _digest(committed)
+
+
+def _digest(artifact: str | None) -> str:
+    return "no deployable contract" if artifact is None else hashlib.sha256(artifact.encode()).hexdigest()
+
+
 def contracts() -> list[tuple[Path, Path]]:
     """Every contract file with the path of its artifact."""
     return [
@@ -154,22 +176,27 @@ def main() -> int:
     if options.solc:
         print(resolve_solc())
         return 0
-    stale = []
-    for entry, artifact in contracts():
-        if options.names and entry.stem not in options.names:
-            continue
-        if not options.check and is_current(entry, artifact):
+    wanted = [found for found in contracts() if not options.names or found[0].stem in options.names]
+    if options.check:
+        return check(wanted)
+    for entry, artifact in wanted:
+        if is_current(entry, artifact):
             continue
         text = compile_contract(entry, resolve_solc())
         if text is None:
             continue
-        if options.check:
-            if not artifact.exists() or artifact.read_text("utf-8") != text:
-                stale.append(entry.stem)
-            continue
         artifact.parent.mkdir(parents=True, exist_ok=True)
         artifact.write_text(text, "utf-8")
         print(f"{entry.stem}: {len(json.loads(text)['runtime']) // 2} bytes of runtime")
+    return 0
+
+
+def check(wanted: Sequence[tuple[Path, Path]]) -> int:
+    """1 when an artifact is stale, and which."""
+    resolve_solc()  # is installed once, before two ask for it
+    with ThreadPoolExecutor(os.cpu_count()) as compilers:
+        current = list(compilers.map(lambda found: is_reproduced(*found), wanted))
+    stale = [entry.stem for (entry, _), is_same in zip(wanted, current, strict=True) if not is_same]
     if stale:
         print(f"stale artifacts, run scripts/compile_contracts.py: {', '.join(stale)}", file=sys.stderr)
     return 1 if stale else 0

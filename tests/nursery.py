@@ -23,7 +23,12 @@ from pathlib import Path
 from threading import Lock
 from typing import NoReturn
 
-PACKAGES = ("registry.cli", "registry.wiring", "registry.api", "registry.sdk", "miners")
+PACKAGES = ("registry", "miners", "incentives", "contracts")
+# What the code reads only when it is first needed.
+LIBRARIES = (
+    *("uvicorn.protocols.http.auto", "uvicorn.loops.auto", "uvicorn.lifespan.off", "alembic.command"),
+    *("cryptography.hazmat.primitives.asymmetric.ec", "cryptography.hazmat.backends.openssl.backend"),
+)
 
 
 @dataclass(frozen=True)
@@ -164,9 +169,12 @@ def _become(start: Start) -> NoReturn:
 def _read_the_code() -> None:
     for name in PACKAGES:
         package = importlib.import_module(name)
-        for module in pkgutil.iter_modules(package.__path__, f"{name}."):
-            if not module.name.endswith("__main__"):
+        for module in pkgutil.walk_packages(package.__path__, f"{name}."):
+            # What runs as it is read: a program, and what alembic reads for itself.
+            if not module.name.endswith(("__main__", ".migrations.env")):
                 importlib.import_module(module.name)
+    for name in LIBRARIES:
+        importlib.import_module(name)
     gc.freeze()
 
 

@@ -162,12 +162,21 @@ def test_a_deleted_projection_is_rebuilt_the_same(installation: Installation, tm
         client.alias("local/rebuilt-0", "champion", "local/rebuilt-0@v1")
         client.deprecate("local/rebuilt-1@v1")
     installation.stop()
-    before = dump(installation.home / "index.db")
+    before, after = dump(installation.home / "index.db"), rebuilt(installation)
+    while after["blocks"] != before["blocks"]:
+        # A miner wrote to the chain meanwhile: what was built then is built once more.
+        before, after = after, rebuilt(installation)
+    assert len(after["versions"]) == 6
+    assert after == before
+
+
+def rebuilt(installation: Installation) -> dict[str, list[tuple[object, ...]]]:
+    """The projection of an installation that lost its own and ran once."""
     for path in installation.home.glob("index.db*"):
         path.unlink()
     installation.start()
     installation.stop()
-    assert dump(installation.home / "index.db") == before
+    return dump(installation.home / "index.db")
 
 
 def dump(path: Path) -> dict[str, list[tuple[object, ...]]]:

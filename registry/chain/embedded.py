@@ -26,7 +26,7 @@ from registry.chain.base import Block, FeePolicy, Head, Log, Receipt, ReceiptPro
 from registry.chain.blocks import BLOCK_GAS, BlockMaker, Genesis, MadeBlock, MinedTransaction
 from registry.chain.folder import FolderLock
 from registry.chain.kv import HashedCache, SqliteKV
-from registry.chain.views import CALL_GAS, View, Views, revert_data
+from registry.chain.views import CALL_GAS, Answers, View, Views, revert_data
 from registry.chain.waiting import Waiting
 from registry.core.ids import Address, address_bytes, keccak
 from registry.errors import ChainUnavailable, Malformed, NotFound, TooLarge
@@ -63,6 +63,7 @@ class EmbeddedChain:
         with self._views.lend() as view:
             self._header = view.head()
             self.genesis_hash = bytes(view.header(0).hash)
+        self._answers = Answers()
         self._waiting = Waiting()
         self._trouble: Exception | None = None
         self._closing = False
@@ -87,12 +88,18 @@ class EmbeddedChain:
 
     def call(self, to: Address, data: bytes, sender: Address | None = None) -> bytes:
         """Run a call on the newest state, at the pending block's time."""
-        header = self._open_header()
-        with self._views.lend() as view:
-            computation = view.run(view.state_after(header, self.pending_time()), sender, to, data, 0)
-        if computation.is_error:
-            raise Reverted(revert_data(computation))
-        return bytes(computation.output)
+        header, at = self._open_header(), self.pending_time()
+        known = self._answers.at(bytes(header.hash), at)
+        found = known.get((to, data, sender))
+        if found is None:
+            with self._views.lend() as view:
+                computation = view.run(view.state_after(header, at), sender, to, data, 0)
+            failed = computation.is_error
+            found = Reverted(revert_data(computation)) if failed else bytes(computation.output)
+            known[to, data, sender] = found
+        if isinstance(found, Reverted):
+            raise Reverted(found.data)
+        return found
 
     def send(self, raw: bytes) -> bytes:
         """Check a signed transaction and let it wait for the next block."""

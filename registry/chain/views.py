@@ -21,7 +21,7 @@ from eth_typing import Address as Canonical
 from eth_typing import BlockNumber
 from trie.hexary import HexaryTrie
 
-from registry.chain.base import Block, Log, Receipt, ReceiptProof
+from registry.chain.base import Block, Log, Receipt, ReceiptProof, Reverted
 from registry.chain.blocks import MinedTransaction, chain_class, decode_mined, mined_key
 from registry.chain.kv import CommittedKV, HashedCache
 from registry.core.ids import Address, address_bytes, address_of
@@ -30,6 +30,28 @@ from registry.errors import ChainUnavailable, NotFound
 CALL_GAS = 500_000_000
 _NOBODY = Canonical(bytes(20))
 _SUCCESS = b"\x01"
+_MOST_ANSWERS = 4_096
+_Place = tuple[bytes, int]
+_Found = dict[tuple[Address, bytes, Address | None], bytes | Reverted]
+
+
+class Answers:
+    """What calls answered at one head and one block time, where they answer the same whoever asks again.
+
+    The miners and the gateway of one process ask for the same prices, epoch and accounts after every block.
+    """
+
+    def __init__(self) -> None:
+        self._known: tuple[_Place, _Found] = ((b"", 0), {})
+
+    def at(self, head: bytes, time: int) -> _Found:
+        """What is known there; what was known of another place is forgotten."""
+        # Place and answers are taken and replaced together: other threads ask meanwhile, elsewhere.
+        place, found = self._known
+        if place != (head, time) or len(found) >= _MOST_ANSWERS:
+            found = {}
+            self._known = (head, time), found
+        return found
 
 
 class View:
@@ -75,8 +97,10 @@ class View:
 
     def mined(self, tx_hash: bytes) -> MinedTransaction | None:
         """Where a transaction was mined, or None."""
-        key = mined_key(tx_hash)
-        return decode_mined(self._kv[key]) if key in self._kv else None
+        try:
+            return decode_mined(self._kv[mined_key(tx_hash)])
+        except KeyError:
+            return None
 
     def receipt(self, tx_hash: bytes) -> Receipt | None:
         """The receipt, found without reading any other of its block."""

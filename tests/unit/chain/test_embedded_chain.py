@@ -9,12 +9,13 @@ from pathlib import Path
 import pytest
 from eth.vm.forks.paris import ParisVM
 
-from registry.chain.base import FeePolicy
+from registry.chain.base import FeePolicy, Reverted
 from registry.chain.blocks import BLOCK_GAS, BlockMaker, Genesis
 from registry.chain.embedded import MAX_TRANSACTION_BYTES, MOST_AHEAD_S, EmbeddedChain
 from registry.chain.kv import HashedCache, SqliteKV
 from registry.chain.sender import Sender
 from registry.chain.signed import Draft, sign_draft
+from registry.chain.views import View
 from registry.core.ids import Address
 from registry.core.signing import KeySigner
 from registry.errors import ChainUnavailable, Conflict, TooLarge
@@ -189,6 +190,32 @@ def test_a_call_sees_the_pending_blocks_time(chain: EmbeddedChain, clock: Clock)
     clock.now = NOON + 777
     assert chain.call(address, words(3)) == words(NOON + 777)
     assert chain.pending_time() == NOON + 777
+
+
+def test_a_call_asked_again_sees_every_block_every_second_and_its_own_sender(
+    chain: EmbeddedChain, clock: Clock
+) -> None:
+    address, rich = probe(chain), Sender(chain, RICH)
+    for value in (1, 2, 3):
+        rich.send(address, words(1, value))
+        clock.now += 100
+        for _ in range(2):
+            assert chain.call(address, words(0)) == words(value)
+            assert chain.call(address, words(3)) == words(clock.now)
+            for who in (RICH, OTHER):
+                assert chain.call(address, words(5), who.address)[12:].hex() == who.address[2:].lower()
+            with pytest.raises(Reverted, match=b"because".hex()):
+                chain.call(address, words(2) + b"because")
+
+
+def test_the_answer_to_an_expensive_call_is_kept_for_whoever_asks_next(
+    chain: EmbeddedChain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address, executed = probe(chain), []
+    run = View.run
+    monkeypatch.setattr(View, "run", lambda *args: executed.append(args) or run(*args))
+    assert {chain.call(address, words(0)) for _ in range(20)} == {words(0)}
+    assert len(executed) == 1
 
 
 def test_legacy_and_dynamic_fees_are_taken_and_the_base_fee_stays_zero(chain: EmbeddedChain) -> None:

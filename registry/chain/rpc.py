@@ -277,7 +277,7 @@ class RpcChain:
         if balance < transaction.cost:
             raise FeeTooLow(
                 f"{sender} holds {balance} wei, the transaction needs {transaction.cost}",
-                hint="fund the address, for example with `twinledger member add --grant`",
+                hint="take coin out of its escrow with `twinledger account withdraw`, or send it some",
             ) from refused
         raise Rejected(f"the node refuses the transaction: {refused}") from refused
 

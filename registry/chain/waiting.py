@@ -51,7 +51,7 @@ class Waiting:
             raise FeeTooLow(
                 f"0x{sender.hex()} holds {balance} wei, the transaction and those before it"
                 f" need {reserved + _cost(transaction)}",
-                hint="fund the address, for example with `twinledger member add --grant`",
+                hint="take coin out of its escrow with `twinledger account withdraw`, or send it some",
             )
         self._by_hash[tx_hash] = transaction
 

@@ -178,8 +178,9 @@ def test_garbage_and_a_foreign_chain_id_are_refused(rig: Rig) -> None:
 
 def test_who_cannot_pay_is_told_so(rig: Rig) -> None:
     poor = rig.newcomer(0)
-    with pytest.raises(FeeTooLow):
+    with pytest.raises(FeeTooLow) as refusal:
         rig.link.send(rig.sign(poor, rig.key.address, b"", 10**18))
+    assert "account withdraw" in (refusal.value.hint or ""), "a grant went into its escrow: there is its coin"
 
 
 def test_too_little_gas_for_the_bytes_is_refused(rig: Rig) -> None:

@@ -17,7 +17,6 @@ from registry.chain.blocks import Genesis
 from registry.chain.embedded import EmbeddedChain
 from registry.chain.signed import Draft, sign_draft
 from registry.core.ids import keccak, to_address
-from registry.core.signing import KeySigner
 
 _GAS = 60_000_000
 _SENT = (Kind.CREATE, Kind.SEND)
@@ -97,7 +96,7 @@ class _Player:
         self._nonces[secret] = nonce + 1
         to = None if step.kind is Kind.CREATE else to_address("0x" + step.to.hex())
         draft = Draft(self._link.chain_id, nonce, FeePolicy(0, None), _GAS, to, step.value, step.payload)
-        self._sent.append((step, self._link.send(sign_draft(draft, KeySigner(secret)))))
+        self._sent.append((step, self._link.send(sign_draft(draft, step.sender.signer))))
 
     def _settle(self) -> None:
         """Wait until all that was sent is mined, and went through."""

@@ -18,7 +18,6 @@ from tape import NOBODY, Tape, sender_bytes
 from incentives.ledger import DelayCosts, Ledger, Pending, Rules
 from registry.chain.seal import encode_seal
 from registry.core.ids import FeeClass, Role, keccak, name_hash, to_address
-from registry.core.signing import KeySigner
 from registry.core.version import NO_SALT, Domain, Submission, Version, submission_digest
 
 MONEY = 10**9
@@ -208,8 +207,8 @@ class History:
         version = Version(self.namespace[name], _NAME, digest, digest, (), size, NO_SALT, submitter)
         fee_class = FeeClass.PRIORITY if high else FeeClass.STANDARD
         submission = Submission(version, fee_class, offered, self.tape.at, self.tape.at + 80_000)
-        signer = EVE if is_forged else who
-        return submission, KeySigner(signer.secret).sign_hash(submission_digest(self.domain, submission))
+        by = EVE if is_forged else who
+        return submission, by.signer.sign_hash(submission_digest(self.domain, submission))
 
     # ------------------------------------------------------------------ the end of an epoch
 

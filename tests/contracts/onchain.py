@@ -10,7 +10,7 @@ from pychain import ANA, BO, CHAIN_ID, COUNCIL, MINERS, Actor, Contract, Done, E
 
 from registry.chain.gateway import version_tuple
 from registry.core.ids import FeeClass, Role, keccak, name_hash
-from registry.core.signing import KeySigner, to_compact
+from registry.core.signing import to_compact
 from registry.core.version import NO_SALT, Domain, Submission, Version, submission_digest
 
 SLOT_S = 1_000
@@ -93,7 +93,7 @@ class World:
         fee_class = FeeClass.PRIORITY if high else FeeClass.STANDARD
         submission = Submission(version=version, fee_class=fee_class, **given)
         digest = submission_digest(Domain(CHAIN_ID, self.registry.address), submission)
-        return submission, KeySigner(who.secret).sign_hash(digest)
+        return submission, who.signer.sign_hash(digest)
 
     def seal(self, miner: Actor, *items: tuple[Submission, bytes]) -> Done:
         submissions = [submission_values(s) for s, _ in items]

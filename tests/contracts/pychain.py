@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache, cached_property
 from typing import Any
 
 import pytest
@@ -47,11 +48,16 @@ class Actor:
     name: str
     secret: bytes
 
+    @cached_property
+    def signer(self) -> KeySigner:
+        return KeySigner(self.secret)
+
     @property
     def address(self) -> Address:
-        return KeySigner(self.secret).address
+        return self.signer.address
 
 
+@cache
 def actor(name: str) -> Actor:
     return Actor(name, keccak(name.encode()))
 

@@ -9,7 +9,7 @@ from test_seal_refusals import WHY
 
 from registry.chain.seal import encode_seal
 from registry.core.ids import keccak
-from registry.core.signing import KeySigner, to_compact
+from registry.core.signing import to_compact
 from registry.core.version import Domain, submission_digest
 
 ORDER = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
@@ -110,9 +110,7 @@ def test_the_same_submission_is_none_in_a_second_deployment_on_the_chain(world):
 def test_the_same_submission_is_none_on_another_chain(world):
     submission, _ = world.signed(ANA, world.version(ANA))
     digest = submission_digest(Domain(CHAIN_ID + 1, world.registry.address), submission)
-    assert (
-        verdict(world, encode_seal([submission], [KeySigner(ANA.secret).sign_hash(digest)])) == "BadSignature"
-    )
+    assert verdict(world, encode_seal([submission], [ANA.signer.sign_hash(digest)])) == "BadSignature"
 
 
 def test_escrow_emptied_between_check_and_seal_costs_the_miner_one_event(world):

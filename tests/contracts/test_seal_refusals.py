@@ -5,7 +5,7 @@ from onchain import submission_values, version_values
 from pychain import ANA, BO, CY, EVE, MINERS
 
 from registry.core.ids import Role, keccak
-from registry.core.signing import KeySigner, to_compact
+from registry.core.signing import to_compact
 from registry.core.version import Domain, submission_digest
 
 DEPRECATED, REVOKED = 2, 3
@@ -60,7 +60,7 @@ def test_somebody_elses_signature_is_none(world):
 def test_a_signature_for_another_deployment_is_none(world):
     submission, _ = world.signed(ANA, world.version(ANA))
     digest = submission_digest(Domain(4711, world.storage.address), submission)
-    assert why(world, submission, KeySigner(ANA.secret).sign_hash(digest)) == "BadSignature"
+    assert why(world, submission, ANA.signer.sign_hash(digest)) == "BadSignature"
 
 
 def test_the_high_twin_of_a_signature_is_none(world):

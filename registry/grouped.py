@@ -1,21 +1,28 @@
-"""Group commit: what many threads ask for at once is done together, by whoever comes first."""
+"""Group commit: what many threads ask for at once is done together, by whoever comes first.
+
+A turn that fails is done once more, caller by caller: what one asked for is no reason to refuse another.
+"""
 
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import chain, islice
 from typing import Generic, TypeVar
+
+from registry.errors import Unavailable
 
 A = TypeVar("A")
 R = TypeVar("R")
+# When so many in a row find a part unavailable, each alone, the fault is not in what they asked for.
+_ENOUGH = 2
 
 
 @dataclass(slots=True)
 class _Group(Generic[A, R]):
-    """What the next turn takes along, and what came of it."""
+    """What each caller of the next turn asks for, and what came of it."""
 
-    asked: list[A] = field(default_factory=list)
-    answers: list[R] = field(default_factory=list)
-    failure: Exception | None = None
+    asked: list[Sequence[A]] = field(default_factory=list)
+    outcomes: list[list[R] | Exception] = field(default_factory=list)
     is_done: bool = False
 
 
@@ -26,30 +33,61 @@ class Grouped(Generic[A, R]):
     """
 
     def __init__(self, work: Callable[[Sequence[A]], Sequence[R]], turn: threading.Lock) -> None:
-        """`work` answers one result per item, in order, and holds `turn` meanwhile."""
+        """`work` answers one result per item, in order, and holds `turn` meanwhile.
+
+        When it raises, it has done nothing that must not be done again.
+        """
         self._work = work
         self._turn = turn
         self._gathering = threading.Lock()
         self._next = _Group[A, R]()
 
     def do(self, items: Sequence[A]) -> list[R]:
-        """The results of these items, which stay side by side; what the work raises, all of its turn hear."""
+        """The results of these items, which stay side by side, or what the work raises about them alone."""
         with self._gathering:
             group = self._next
-            first = len(group.asked)
-            group.asked += items
+            place = len(group.asked)
+            group.asked.append(items)
         with self._turn:
             if not group.is_done:
                 self._take(group)
-        if group.failure is not None:
-            raise group.failure
-        return group.answers[first : first + len(items)]
+        outcome = group.outcomes[place]
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
 
     def _take(self, group: _Group[A, R]) -> None:
         with self._gathering:
             self._next = _Group()
         group.is_done = True
         try:
-            group.answers = list(self._work(group.asked))
+            answers = iter(self._work(list(chain.from_iterable(group.asked))))
         except Exception as e:
-            group.failure = e
+            alone = len(group.asked) == 1
+            group.outcomes = [e] if alone else one_by_one(lambda items: list(self._work(items)), group.asked)
+        else:
+            group.outcomes = [list(islice(answers, len(items))) for items in group.asked]
+
+
+def one_by_one(work: Callable[[A], R], parts: Sequence[A]) -> list[R | Exception]:
+    """What comes of each part alone: its result, or what the work raises.
+
+    Where two in a row are Unavailable, the rest are not tried and share the second's: a full disk or a chain
+    that is away is not asked once for everybody.
+    """
+    outcomes: list[R | Exception] = []
+    in_a_row = 0
+    for part in parts:
+        if in_a_row == _ENOUGH:
+            outcomes.append(outcomes[-1])
+            continue
+        try:
+            outcomes.append(work(part))
+            in_a_row = 0
+        except Unavailable as e:
+            outcomes.append(e)
+            in_a_row += 1
+        except Exception as e:
+            outcomes.append(e)
+            in_a_row = 0
+    return outcomes

@@ -2,7 +2,8 @@
 
 Retrievals, refusals, what it accepted, its starts and stops. Primary data: nobody else can write it
 again. Each call returns once the entry is on disk, with the promise that goes out before the answer's
-last byte. Network address, cell and device are commitments; the openings go into a store beside the log.
+last byte; one that raises wrote no entry. Network address, cell and device are commitments; the openings
+go into a store beside the log.
 """
 
 from collections.abc import Callable, Mapping, Sequence

@@ -4,6 +4,7 @@ An opening can be shown for a case, or deleted when its time is over: the log an
 stay as they are, only nobody can any longer say what the commitment was to.
 """
 
+import logging
 import sqlite3
 import threading
 from collections.abc import Iterable, Iterator, Sequence
@@ -13,6 +14,8 @@ from pathlib import Path
 
 from registry.core.log import commit
 from registry.errors import StoreUnavailable, VerificationFailed
+
+_log = logging.getLogger("registry.logs")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +41,8 @@ class OpeningStore:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._path = path
         self._guard = threading.Lock()
+        self._placing = threading.Lock()
+        self._unplaced: list[tuple[int, str]] = []
         with self._errors():
             self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=30)
             self._db.execute("PRAGMA journal_mode = WAL")
@@ -84,9 +89,18 @@ class OpeningStore:
         return found
 
     def locate(self, places: Iterable[tuple[str, int]]) -> None:
-        """Note in which entry each of these commitments stands, in one commit."""
-        rows = [(index, commitment) for commitment, index in places]
-        self._write("UPDATE openings SET idx = ? WHERE commitment = ?", rows)
+        """Note in which entry each of these commitments stands, in one commit.
+
+        The entries stand already: what cannot be noted now is noted with the next ones, or at the next start.
+        """
+        with self._placing:
+            self._unplaced += [(index, commitment) for commitment, index in places]
+            try:
+                self._write("UPDATE openings SET idx = ? WHERE commitment = ?", self._unplaced)
+            except StoreUnavailable as e:
+                _log.warning("the places of %d openings wait: %s", len(self._unplaced), e)
+            else:
+                self._unplaced = []
 
     def _write(self, sql: str, rows: Sequence[tuple[object, ...]]) -> None:
         with self._database() as db, db:

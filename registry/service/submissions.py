@@ -12,7 +12,7 @@ from registry.core.lifecycle import State, present_state
 from registry.core.signing import recover
 from registry.core.version import Domain, Submission, submission_digest
 from registry.errors import NotFound, RegistryError
-from registry.grouped import Grouped
+from registry.grouped import Grouped, one_by_one
 from registry.index import Index
 from registry.pool import Entry, Pool, PoolState
 from registry.pool.rows import rejection
@@ -68,11 +68,19 @@ class Submissions:
     ) -> list[SubmissionAnswer | RegistryError]:
         """Take what can be taken, in order; a later item may name an earlier one as its parent.
 
-        What others submit at the same moment is admitted, written down and kept together with it.
+        What others submit at the same moment is admitted, written down and kept together with it. When
+        something of it could not be kept that is raised; the same again is then safe.
         """
-        return self._admitting.do([_signed(item, self._contracts.domain, network) for item in items])
+        results: list[SubmissionAnswer | RegistryError] = []
+        for result in self._admitting.do([_signed(item, self._contracts.domain, network) for item in items]):
+            if isinstance(result, _Lost):
+                raise result.why
+            results.append(result)
+        return results
 
-    def _admit(self, signed: Sequence["_Signed | RegistryError"]) -> list[SubmissionAnswer | RegistryError]:
+    def _admit(
+        self, signed: Sequence["_Signed | RegistryError"]
+    ) -> list["SubmissionAnswer | RegistryError | _Lost"]:
         results: list[SubmissionAnswer | RegistryError] = []
         taken: dict[VersionId, Entry] = {}
         networks: dict[VersionId, str] = {}
@@ -92,8 +100,11 @@ class Submissions:
 
     def _take(
         self, taken: dict[VersionId, Entry], facts: BatchFacts, networks: dict[VersionId, str]
-    ) -> dict[str, PromiseBody]:
-        """Pin, log and keep what was decided: one durable write each, however many there are."""
+    ) -> dict[str, "PromiseBody | _Lost"]:
+        """Pin, log and keep what was decided: one durable write each, however many there are.
+
+        What is pinned may be pinned again, but nothing is logged twice: once it is, nothing is raised.
+        """
         if not taken:
             return {}
         facts.pin()
@@ -101,13 +112,30 @@ class Submissions:
         promises = self._promise(
             [Taken(one.submission, one.model, networks[one.version_id]) for one in entries]
         )
-        self._pool.add(
+        outcomes = self._keep(
             [
                 replace(entry, promise=promise, received=promise.issued)
                 for entry, promise in zip(entries, promises, strict=True)
             ]
         )
-        return dict(zip(map(hex32, taken), promises, strict=True))
+        return {
+            hex32(version_id): promise if lost is None else _Lost(lost)
+            for version_id, promise, lost in zip(taken, promises, outcomes, strict=True)
+        }
+
+    def _keep(self, entries: Sequence[Entry]) -> Sequence[Exception | None]:
+        """Put into the pool what is logged; answers what went wrong with each."""
+        try:
+            self._pool.add(entries)
+        except Exception as e:
+            return [e] if len(entries) == 1 else one_by_one(self._keep_alone, entries)
+        return [None] * len(entries)
+
+    def _keep_alone(self, entry: Entry) -> None:
+        """A write whose end nobody heard may have been one."""
+        held = self._pool.get(entry.version_id)
+        if held is None or held.promise != entry.promise:
+            self._pool.add([entry])
 
     def status(self, version_id: VersionId, wait_s: int = 0) -> SubmissionStatus:
         """Where a submission stands; waits up to `wait_s` seconds for its seal."""
@@ -222,6 +250,13 @@ class _Signed:
     network: str
 
 
+@dataclass(frozen=True, slots=True)
+class _Lost:
+    """A submission was to be taken, and could not be written down or kept."""
+
+    why: Exception
+
+
 def _signed(item: SignedSubmission, domain: Domain, network: str) -> _Signed | RegistryError:
     try:
         submission, signature = submission_of(item.submission), signature_of(item.signature)
@@ -236,8 +271,9 @@ def _answer(version_id: VersionId, quote: QuoteBody, promise: PromiseBody | None
 
 
 def _with_promise(
-    result: SubmissionAnswer | RegistryError, promised: dict[str, PromiseBody]
-) -> SubmissionAnswer | RegistryError:
+    result: SubmissionAnswer | RegistryError, promised: dict[str, "PromiseBody | _Lost"]
+) -> "SubmissionAnswer | RegistryError | _Lost":
     if isinstance(result, RegistryError) or result.version_id not in promised:
         return result
-    return result.model_copy(update={"promise": promised[result.version_id]})
+    promise = promised[result.version_id]
+    return promise if isinstance(promise, _Lost) else result.model_copy(update={"promise": promise})

@@ -5,11 +5,13 @@ both cases, with one fault around one call. Whoever asked does what a caller doe
 same again. Then the work is done once, and neither `doctor` nor `audit fsck` finds anything.
 """
 
+import sqlite3
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial, wraps
 from pathlib import Path
@@ -26,11 +28,12 @@ from registry.audit.logstore import LogStore
 from registry.chain.embedded import EmbeddedChain
 from registry.cli.serving import in_background
 from registry.config import Home, load_settings
-from registry.core.ids import sha256, to_address
+from registry.core.ids import hex32, sha256, to_address
 from registry.errors import ChainUnavailable, Conflict, StoreUnavailable, Unavailable
 from registry.index import Projection
 from registry.pool import Pool, Requests, Uploads
 from registry.pool.contributions import Contributions
+from registry.sdk.submitting import Work
 from registry.storage.embedded import EmbeddedStore
 from registry.storage.migrate import migrate, unmoved
 from registry.wiring.anchoring import Anchors
@@ -215,4 +218,61 @@ def test_a_round_is_settled_once_through_failing_writes(struck: Live, is_persist
     (settled,) = aggregator.payouts(task.task)
     assert len(settled.leaves) == len(people.devices)
     people.close()
+    assert wrong_in(struck) == []
+
+
+@contextmanager
+def refusing(path: Path, table: str, rows: str) -> Iterator[None]:
+    """The database itself takes no such rows meanwhile."""
+    with closing(sqlite3.connect(path, isolation_level=None, timeout=30)) as db:
+        refuse = "SELECT RAISE(ABORT, 'not this one')"
+        db.execute(f"CREATE TRIGGER refusing BEFORE INSERT ON {table} WHEN {rows} BEGIN {refuse}; END")
+        try:
+            yield
+        finally:
+            db.execute("DROP TRIGGER refusing")
+
+
+@pytest.mark.parametrize("write", ["pins", "log", "pool"])
+def test_what_is_refused_of_one_caller_is_taken_from_the_others_of_its_turn(
+    struck: Live, tmp_path: Path, write: str
+) -> None:
+    gateway = struck.running.gateway
+    submissions, log = gateway.service.submissions, gateway.logs.gateway.log
+    files = [write_weights(tmp_path / f"{n}.safetensors", 7_000 + n + sum(map(ord, write))) for n in range(3)]
+    with struck.client() as client:
+        submitter = client._submitter
+        works = [Work(f"local/{write}-{n}", [file], {}) for n, file in enumerate(files)]
+        prepared = submitter.prepare_many(works)
+        for one in prepared:
+            submitter._upload(one)
+        model, cid = works[1].model, prepared[1].files[0].entry.cid.raw.hex()
+        path, table, rows = {
+            "pins": (struck.home.store / "pins.db", "pin", f"NEW.cid = x'{cid}'"),
+            "log": (
+                struck.home.log / "gateway.db",
+                "entries",
+                f"instr(NEW.body, CAST('{model}' AS BLOB)) > 0",
+            ),
+            "pool": (struck.home.pool, "submissions", f"NEW.model = '{model}'"),
+        }[write]
+        before = len(log)
+        grouped = submissions._admitting
+        with refusing(path, table, rows), ThreadPoolExecutor(3) as pool:
+            with grouped._turn:
+                heard = []
+                for one in prepared:
+                    heard.append(pool.submit(submissions.submit, one.signed, "127.0.0.1"))
+                    while len(grouped._next.asked) < len(heard):
+                        pass
+            first, refused, last = (one.exception(60) or one.result(60) for one in heard)
+        assert isinstance(refused, StoreUnavailable)
+        for answer, one in ((first, prepared[0]), (last, prepared[2])):
+            assert answer.version_id == one.version_id
+            about = [held for held in log.entries(before, len(log)) if held.entry.version == one.version_id]
+            assert [hex32(sha256(held.raw)) for held in about] == [answer.promise.entry_sha256]
+        # The same again is taken, and all three are sealed once.
+        submissions.submit(prepared[1].signed, "127.0.0.1")
+        for one in prepared:
+            client.wait(one.version_id, 60)
     assert wrong_in(struck) == []

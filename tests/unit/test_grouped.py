@@ -5,7 +5,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from registry.grouped import Grouped
+from registry.errors import StoreUnavailable
+from registry.grouped import Grouped, one_by_one
 
 
 def test_those_who_come_during_a_turn_share_the_next_one():
@@ -22,7 +23,7 @@ def test_those_who_come_during_a_turn_share_the_next_one():
         leader = pool.submit(grouped.do, [0])
         assert first.wait(30)
         others = [pool.submit(grouped.do, [n, -n]) for n in range(1, 9)]
-        while len(grouped._next.asked) < 16:
+        while len(grouped._next.asked) < 8:
             pass
         go.set()
         assert leader.result(30) == [0]
@@ -30,8 +31,72 @@ def test_those_who_come_during_a_turn_share_the_next_one():
     assert [len(turn) for turn in turns] == [1, 16]
 
 
-def test_what_a_turn_raises_is_heard_by_all_of_it_and_by_nobody_after_it():
+def in_one_turn(work, *asked):
+    """What each of these callers hears when all of them come to the same turn."""
+    turn = threading.Lock()
+    grouped = Grouped(work, turn)
+    with ThreadPoolExecutor(len(asked)) as pool:
+        with turn:
+            heard = []
+            for number, items in enumerate(asked, 1):
+                heard.append(pool.submit(grouped.do, items))
+                while len(grouped._next.asked) < number:
+                    pass
+        return [one.exception(30) or one.result(30) for one in heard]
+
+
+def test_what_one_caller_asked_for_fails_for_that_caller_only():
+    turns = []
+
     def work(items):
+        turns.append(list(items))
+        if "bad" in items:
+            raise ValueError("bad is no item")
+        return [item.upper() for item in items]
+
+    first, bad, last = in_one_turn(work, ["a", "b"], ["c", "bad"], ["d"])
+    assert (first, last) == (["A", "B"], ["D"])
+    assert isinstance(bad, ValueError)
+    assert turns == [["a", "b", "c", "bad", "d"], ["a", "b"], ["c", "bad"], ["d"]]
+
+
+def test_a_part_that_does_not_answer_one_caller_is_asked_for_the_others():
+    def work(items):
+        if "its block is gone" in items:
+            raise StoreUnavailable("its block is gone")
+        return items
+
+    heard = in_one_turn(work, ["its block is gone"], ["b"], ["c"])
+    assert isinstance(heard[0], StoreUnavailable)
+    assert heard[1:] == [["b"], ["c"]]
+
+
+def test_a_part_that_answers_nobody_is_not_asked_for_each():
+    turns = []
+
+    def work(items):
+        turns.append(list(items))
+        raise StoreUnavailable("no space left")
+
+    heard = in_one_turn(work, *([n] for n in range(9)))
+    assert [type(one) for one in heard] == [StoreUnavailable] * 9
+    assert turns == [list(range(9)), [0], [1]]
+
+
+def test_two_parts_that_fail_with_another_between_them_are_no_reason_to_stop():
+    def work(part):
+        if part % 2:
+            raise StoreUnavailable(f"{part} is odd")
+        return part
+
+    assert [str(outcome) for outcome in one_by_one(work, range(1, 5))] == ["1 is odd", "2", "3 is odd", "4"]
+
+
+def test_a_caller_who_fails_alone_is_tried_once_and_nobody_after_it_hears_of_it():
+    turns = []
+
+    def work(items):
+        turns.append(list(items))
         if "bad" in items:
             raise OSError("no space left")
         return items
@@ -40,3 +105,4 @@ def test_what_a_turn_raises_is_heard_by_all_of_it_and_by_nobody_after_it():
     with pytest.raises(OSError, match="no space"):
         grouped.do(["good", "bad"])
     assert grouped.do(["good"]) == ["good"]
+    assert turns == [["good", "bad"], ["good"]]

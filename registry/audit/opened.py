@@ -48,8 +48,13 @@ class _Held:
     index: int | None
 
 
-def check_openings(path: Path, log: Path, origin: str, *, is_growing: bool) -> Iterator[Difference]:
-    """Every difference; `is_growing`: a gateway may be writing both, and what is new is passed over."""
+def check_openings(
+    path: Path, log: Path, origin: str, *, is_growing: bool, forgotten: int = 0
+) -> Iterator[Difference]:
+    """Every difference; `is_growing`: a gateway may be writing both, and what is new is passed over.
+
+    What came before `forgotten` was deleted too: a log that followed this one says so.
+    """
     if not log.exists():
         return
     try:
@@ -57,6 +62,7 @@ def check_openings(path: Path, log: Path, origin: str, *, is_growing: bool) -> I
         size = _size(log, origin)
         rows = _rows(path)
         told = _told(log, origin, size)
+        told.forgotten = max(told.forgotten, forgotten)
     except (RegistryError, sqlite3.Error) as e:
         yield Difference("openings", str(path), f"cannot be compared with the log: {e}")
         return
@@ -77,6 +83,11 @@ def check_openings(path: Path, log: Path, origin: str, *, is_growing: bool) -> I
         if commitment not in found and stands.time >= told.forgotten:
             text = f"the opening of the {stands.field} in entry {stands.index} is missing"
             yield Difference("openings", commitment, f"{text}, and no rule deleted it")
+
+
+def forgotten_by(log: Path, origin: str) -> int:
+    """Before when the retention rule has deleted all openings, as a log says."""
+    return _told(log, origin, _size(log, origin)).forgotten if log.exists() else 0
 
 
 def _wrong(held: _Held, told: _Log) -> str | None:

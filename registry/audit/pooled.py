@@ -26,6 +26,9 @@ from registry.pool.rows import CANCELLED, chain_time_of, rejection
 from registry.pool.schema import submissions
 from registry.wire import SignedSubmission, parse_body, signature_of, submission_of
 
+_GIVEN = text("SELECT seq FROM sqlite_sequence WHERE name = 'submissions'")
+_NAMED = 8
+
 
 @dataclass(frozen=True, slots=True)
 class Promised:
@@ -33,11 +36,13 @@ class Promised:
 
     `own` is the key of its own log and `entries` finds the entries of that log by their digests; `key_of`
     finds the keys of other logs: of gateways that share this pool, and of this one's earlier origins.
+    `accepted` counts, per version, the entries of all its logs that say it was taken in.
     """
 
     own: VerifierKey
     key_of: Callable[[str], VerifierKey | None]
     entries: Callable[[Collection[bytes]], Mapping[bytes, Recorded]]
+    accepted: Callable[[], Mapping[str, int]]
 
 
 def check_pool_rows(
@@ -46,12 +51,9 @@ def check_pool_rows(
     """Every row is what its submitter signed, came when its gateway's log says, in a state it can have."""
     with reading(engine) as connection:
         rows = connection.execute(select(submissions).order_by(submissions.c.sequence)).all()
-        if engine.dialect.name == "sqlite":
-            newest = text("SELECT seq FROM sqlite_sequence WHERE name = 'submissions'")
-            given = connection.execute(newest).scalar() or 0
-            for row in rows:
-                if not 0 < row.sequence <= given:
-                    yield _difference(row, f"no such number was given yet, {given} is the newest")
+        given = connection.execute(_GIVEN).scalar() or 0 if engine.dialect.name == "sqlite" else None
+    if given is not None:
+        yield from _check_numbers(rows, given, {} if promised is None else promised.accepted())
     for row in rows:
         try:
             _check_row(row, domain, namespaces)
@@ -60,6 +62,22 @@ def check_pool_rows(
             yield _difference(row, str(e))
     if promised is not None:
         yield from _check_promises(rows, promised)
+
+
+def _check_numbers(rows: Sequence[Row[Any]], given: int, accepted: Mapping[str, int]) -> Iterator[Difference]:
+    """Every submission took a number, after an entry of the log; only the same version again frees one.
+
+    An entry without a row says nothing by itself: the pool may have been full, or the process killed.
+    """
+    for row in rows:
+        if not 0 < row.sequence <= given:
+            yield _difference(row, f"no such number was given yet, {given} is the newest")
+    here = {row.version_id for row in rows}
+    spent = sum(max(1, accepted.get(version_id, 0)) for version_id in here)
+    if given > spent:
+        gone = ", ".join(sorted(accepted.keys() - here)[:_NAMED]) or "no other"
+        text = f"{given} numbers were given, and the rows account for {spent}; the log accepted too: {gone}"
+        yield Difference("pool", f"{given - spent} submissions are gone", text)
 
 
 def _difference(row: Row[Any], what: str) -> Difference:

@@ -79,7 +79,7 @@ class Agreement:
         yield "projection", lambda: self._projection(databases, due, folder, stack)
         yield "pool", lambda: check_pool(self._installation, databases)
         yield "store", lambda: check_store(self._installation, databases, stack)
-        yield "logs", self._logs
+        yield "logs", lambda: self._logs(folder)
 
     def _projection(
         self, databases: Databases, due: str | None, folder: Path, stack: ExitStack
@@ -99,7 +99,7 @@ class Agreement:
         yield from told(check_manifest_rows(databases.index))
         return f"is what block {cursor.number} and all before it say"
 
-    def _logs(self) -> Differences:
+    def _logs(self, scratch: Path) -> Differences:
         here = self._installation
         if here.secret is None:
             return "are not begun"
@@ -113,6 +113,7 @@ class Agreement:
             trust = Trust(origin, (NoteSigner(origin, here.secret).key,), witnesses)
             yield from told(check_log(self._home.log / f"{name}.db", trust))
         yield from told(self._openings(origins[1]))
+        yield from told(here.copies(here.secret, scratch).differences())
         if self._contracts is None:
             return "agree with their checkpoints"
         records = _entries(self._home.log / "chain.db", origins[0])

@@ -1,5 +1,6 @@
 """One gateway's home as its checks see it: what it is, and what it can be asked."""
 
+from collections import Counter
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -13,13 +14,21 @@ from registry.chain.gateway import Contracts
 from registry.config import Home, Postgresql, Settings
 from registry.core.ids import Address, sha256
 from registry.core.log import Recorded
-from registry.core.note import COSIGNATURE, NoteSigner, VerifierKey
+from registry.core.note import COSIGNATURE, ED25519, NoteSigner, VerifierKey
 from registry.core.version import Domain
 from registry.keystore import keystore_info
 from registry.pool.seals import RowSeal
+from registry.wiring.copies import Copies
 from registry.wiring.logs import log_origins, log_secret
+from registry.wiring.origins import GATEWAY, ended, rows_in
 
 _RUN = 500
+# What is no JSON is named where the log is checked.
+_ACCEPTED = (
+    "SELECT json_extract(said, '$.version'), COUNT(*) FROM (SELECT CAST(body AS TEXT) AS said FROM entries)"
+    " WHERE CASE WHEN json_valid(said) THEN json_extract(said, '$.kind') END = 'submission_accepted'"
+    " GROUP BY 1"
+)
 
 
 @dataclass(frozen=True)
@@ -62,7 +71,8 @@ class Installation:
         return Promised(
             NoteSigner(origin, self.secret).key,
             self._key_of,
-            partial(_found, self.home.log / "gateway.db", origin),
+            partial(_found, self.home.log / GATEWAY, origin),
+            partial(_accepted, self.home.log),
         )
 
     def seal(self) -> RowSeal | None:
@@ -88,6 +98,24 @@ class Installation:
         named = parse_trust(trust.read_bytes()).witnesses if trust.exists() else ()
         return tuple(dict.fromkeys((*held, *named)))
 
+    def copies(self, secret: bytes, scratch: Path) -> Copies:
+        """The other logs that lie here; `secret` is that of the logs' key."""
+        own, chain_origin = self.home.keys / "witness.ed25519", self.origins[0]
+        witness = log_secret(own) if own.exists() else None
+
+        def keys_of(origin: str) -> list[VerifierKey]:
+            known = [NoteSigner(origin, secret).key]
+            if origin == chain_origin:  # whoever signs a gateway's log signs its chain log too
+                known += [VerifierKey(origin, ED25519, key.public) for key in self._named.values()]
+            elif (key := self._key_of(origin)) is not None:
+                known.append(key)
+            return known
+
+        def cosigner(name: str) -> VerifierKey | None:
+            return None if witness is None else NoteSigner(name, witness, COSIGNATURE).key
+
+        return Copies(self.home.log, scratch, chain_origin, keys_of, cosigner, self.witnesses())
+
     @cached_property
     def _named(self) -> Mapping[str, VerifierKey]:
         """The logs that trust.json names."""
@@ -98,6 +126,14 @@ class Installation:
         if origin in self._named or self.contracts is None:
             return self._named.get(origin)
         return self.contracts.log_key(origin)
+
+
+def _accepted(folder: Path) -> Counter[str]:
+    """How often this gateway's logs, those that were put aside too, say that each version was taken in."""
+    counts: Counter[str] = Counter()
+    for path in (folder / GATEWAY, *ended(folder)):
+        counts.update(dict(rows_in(path, _ACCEPTED)))
+    return counts
 
 
 def _found(path: Path, origin: str, wanted: Collection[bytes]) -> dict[bytes, Recorded]:

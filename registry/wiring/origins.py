@@ -25,7 +25,7 @@ _log = logging.getLogger("registry.logs")
 
 
 @dataclass(frozen=True, slots=True)
-class _Head:
+class Head:
     """What a log had come to: all its entries, whether a checkpoint covers them or not."""
 
     origin: str
@@ -39,9 +39,9 @@ def make_room(folder: Path, own: VerifierKey, chain: VerifierKey) -> None:
     Conflict when only the key of the gateway's own log changed, or an origin is to begin a second time: its
     readers would see a fork.
     """
-    held = _held_origin(folder / GATEWAY)
+    held = origin_in(folder / GATEWAY)
     for place in _places(folder):
-        if _held_origin(place / GATEWAY) == own.name:
+        if origin_in(place / GATEWAY) == own.name:
             raise Conflict(
                 f"the log {own.name} was ended and lies in {place}", hint="set log.origin to a new name"
             )
@@ -75,11 +75,15 @@ def put_aside(folder: Path) -> list[Path]:
     return sorted(folder.glob("before-*/*.db"))
 
 
-def _newest(folder: Path) -> _Head | None:
-    for place in sorted(_places(folder), key=_number, reverse=True):
-        if (place / GATEWAY).exists():
-            return _head(place / GATEWAY)
-    return None
+def ended(folder: Path) -> list[Path]:
+    """The gateway logs that were put aside, the oldest first."""
+    logs = (place / GATEWAY for place in sorted(_places(folder), key=_number))
+    return [path for path in logs if path.exists()]
+
+
+def _newest(folder: Path) -> Head | None:
+    logs = ended(folder)
+    return head_of(logs[-1]) if logs else None
 
 
 def _places(folder: Path) -> Iterator[Path]:
@@ -125,24 +129,27 @@ def _settle(folder: Path) -> None:
         os.close(handle)
 
 
-def _held_origin(path: Path) -> str | None:
-    rows = _rows(path, "SELECT value FROM meta WHERE name = 'origin'")
+def origin_in(path: Path) -> str | None:
+    """Whose log a file holds, None when it holds none."""
+    rows = rows_in(path, "SELECT value FROM meta WHERE name = 'origin'")
     return str(rows[0][0]) if rows else None
 
 
-def _head(path: Path) -> _Head:
+def head_of(path: Path) -> Head:
+    """What the log in a file has come to."""
     edge = Frontier()
-    edge.extend((bytes(leaf) for (leaf,) in _rows(path, "SELECT leaf FROM entries ORDER BY idx")), step=1)
-    return _Head(_held_origin(path) or "", edge.size, edge.root())
+    edge.extend((bytes(leaf) for (leaf,) in rows_in(path, "SELECT leaf FROM entries ORDER BY idx")), step=1)
+    return Head(origin_in(path) or "", edge.size, edge.root())
 
 
 def _is_signed_by(path: Path, key: VerifierKey) -> bool:
-    rows = _rows(path, "SELECT CAST(note AS BLOB) FROM checkpoints ORDER BY size DESC LIMIT 1")
+    rows = rows_in(path, "SELECT CAST(note AS BLOB) FROM checkpoints ORDER BY size DESC LIMIT 1")
     signatures = Note.parse(bytes(rows[0][0])).signatures if rows else ()
     return not rows or any(one.key_id == key.id for one in signatures)
 
 
-def _rows(path: Path, sql: str) -> list[tuple[Any]]:
+def rows_in(path: Path, sql: str) -> list[tuple[Any, ...]]:
+    """What a log's file says, without changing it; nothing where there is no log."""
     if not path.exists():
         return []
     try:

@@ -138,14 +138,14 @@ def test_the_doctor_finds_nothing_wrong_while_everything_runs(stack: Stack) -> N
 def test_what_is_not_sealed_yet_can_be_withdrawn_and_what_waits_is_sealed_in_its_turn(stack: Stack) -> None:
     # A large item spends the sealing budget of two epochs: what comes behind it stays pending so long.
     submit(stack, "local/large", 10, side=128)
+    late = submit(stack, "local/late", 11, "--no-wait")["version_id"]
+    stack.do("submission", "cancel", late)
     behind = [
-        submit(stack, "local/late", 11, "--no-wait"),
         submit(stack, "local/patient", 12, "--no-wait"),
         submit(stack, "beta/urgent", 13, "--no-wait", "--fee", "priority", key="bo"),
     ]
-    assert [item["state"] for item in behind] == ["pending"] * 3
-    late, patient, urgent = (item["version_id"] for item in behind)
-    stack.do("submission", "cancel", late)
+    assert [item["state"] for item in behind] == ["pending"] * 2
+    patient, urgent = (item["version_id"] for item in behind)
     stack.eventually(lambda: stack.do("submission", "show", late)["state"] == "cancelled")
     receipts = [stack.do("submission", "wait", patient), stack.do("submission", "wait", urgent, key="bo")]
     assert [receipt["version_id"] for receipt in receipts] == [patient, urgent]

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from market import ANA, BO, FEES, MINERS, Market, key, made, sizes, version_tuple
 
-from registry.errors import RegistryError, Rejected
+from registry.errors import NotAuthorized, Rejected
 
 
 @pytest.fixture
@@ -118,10 +118,15 @@ def test_out_of_turn_and_unknown_miners_are_refused(market: Market) -> None:
     version = market.submit(ANA, "turns")
     market.go(market.slot // 2 * 2 + 2)  # the exclusive slot of a new turn
     holder = market.slot // 2 % 3
-    with pytest.raises(Rejected, match="turn"):
-        market.seal(MINERS[(holder + 1) % 3], version)
-    with pytest.raises(RegistryError):
+    early = MINERS[(holder + 1) % 3]
+    with pytest.raises(NotAuthorized) as refused:
+        market.seal(early, version)
+    owner, slot = MINERS[holder].address, market.slot
+    values = {"caller": early.address, "owner": owner, "slot": slot, "contract_error": "NotYourTurn"}
+    assert refused.value.values == values
+    with pytest.raises(NotAuthorized) as refused:
         market.seal(ANA, version)
+    assert refused.value.values == {"caller": ANA.address, "contract_error": "NotMiner"}
     assert spent(market) == 0
     market.look()
     assert market.events("BatchSealed")[0].args["miner"] == MINERS[holder].address
@@ -132,14 +137,15 @@ def test_forged_and_replayed_posts_are_refused(market: Market) -> None:
     market.look()
     market.go(4)
     market.send(MINERS[0], "TwinRegistry", "post", 0, 0, 0)
-    for who, epoch, h, every in (
-        (MINERS[0], 0, 0, 0),
-        (ANA, 0, 0, 0),
-        (MINERS[1], 1, 0, 0),
-        (MINERS[1], 0, 1, 0),
+    for who, epoch, h, every, error in (
+        (MINERS[0], 0, 0, 0, "AlreadyPosted"),
+        (ANA, 0, 0, 0, "NotMiner"),
+        (MINERS[1], 1, 0, 0, "NotOpenEpoch"),
+        (MINERS[1], 0, 1, 0, "BitmapOutOfRange"),
     ):
-        with pytest.raises(Rejected):
+        with pytest.raises(Rejected) as refused:
             market.send(who, "TwinRegistry", "post", epoch, h, every)
+        assert refused.value.values["contract_error"] == error
     market.tick(6)
     assert market.contracts.open_epoch().epoch >= 1
 

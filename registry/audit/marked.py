@@ -14,7 +14,7 @@ from registry.core.cid import RAW, Cid
 from registry.core.ids import to_address
 from registry.database import reading
 from registry.errors import NotFound, RegistryError, VerificationFailed
-from registry.pool.requests import DAY_S
+from registry.pool.requests import DAY_S, SWEEP_S
 from registry.pool.schema import answers, nonces, uploads
 from registry.pool.seals import RowSeal
 
@@ -33,7 +33,7 @@ def check_marked_rows(
         for table, time in _TIMES.items():
             rows = list(connection.execute(select(table).order_by(*table.primary_key)))
             yield from _check_marks(table, rows, seal, is_shared)
-            kept_s = {nonces: 2 * nonce_window_s, answers: DAY_S}.get(table)
+            kept_s = {nonces: 2 * nonce_window_s + SWEEP_S, answers: DAY_S}.get(table)
             if kept_s is not None:
                 yield from _check_times(table, rows, time, kept_s)
 
@@ -50,7 +50,7 @@ def _check_marks(table: Table, rows: list[Row[Any]], seal: RowSeal, is_shared: b
 
 
 def _check_times(table: Table, rows: list[Row[Any]], time: str, kept_s: int) -> Iterator[Difference]:
-    """Whatever is written deletes what is over by then."""
+    """What is written deletes what is over by then: answers each time, nonces once in a while."""
     newest = max((getattr(row, time) for row in rows), default=0)
     for row in rows:
         if getattr(row, time) < newest - kept_s:

@@ -11,7 +11,8 @@ from registry.pool.schema import answers, nonces
 from registry.pool.seals import RowSeal
 
 DAY_S = 86_400
-_SWEEP_S = 60
+SWEEP_S = 60
+"""So long what is over may still lie there."""
 _TAKE = Addition(nonces)
 
 
@@ -37,7 +38,7 @@ class Requests:
         """Take a nonce; a second use within the window is Unauthenticated, also after a restart."""
         row = {"address": address, "nonce": nonce.hex(), "created": now}
         with writing(self._engine) as connection:
-            if not self._swept <= now < self._swept + _SWEEP_S:
+            if not self._swept <= now < self._swept + SWEEP_S:
                 connection.execute(delete(nonces).where(nonces.c.created < now - 2 * self._window_s))
                 self._swept = now
             try:

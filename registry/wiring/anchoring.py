@@ -19,7 +19,7 @@ from registry.config import Settings
 from registry.core.ids import Role, hex32
 from registry.core.note import VerifierKey
 from registry.core.signing import Signer
-from registry.errors import RegistryError, Rejected
+from registry.errors import RegistryError, Rejected, VerificationFailed
 from registry.wiring.logs import Logs, now
 
 _log = logging.getLogger("registry.logs")
@@ -76,7 +76,7 @@ class Anchors:
         for log in (self._logs.gateway.log, self._logs.chain):
             _root, _map, size, time, _by = self._latest(log)
             call = anchor_call(log, size) if self._is_due(time) and len(log) > size else None
-            if call is not None and self._send(call):
+            if call is not None and self._send(call, size):
                 done.append(log.origin)
         return done
 
@@ -106,13 +106,19 @@ class Anchors:
         root, map_root, size, time, by = self._contracts.read(_CONTRACT, "latest", log.origin)
         return root, map_root, size, time, by
 
-    def _send(self, call: AnchorCall) -> bool:
+    def _send(self, call: AnchorCall, size: int) -> bool:
         args = [call.origin, call.size, call.root, call.map_root, list(call.consistency_proof)]
         payload = encode_call(_CONTRACT, "anchor", args)
         try:
             receipt = self._sender.send(self._contracts.address(_CONTRACT), payload)
         except Rejected as e:
             # Another gateway anchored the chain log meanwhile, or the origin is somebody else's.
+            _log.info("%s at %d is not anchored: %s", call.origin, call.size, e)
+            return False
+        except VerificationFailed as e:
+            if e.values.get("anchored") == size:
+                raise
+            # The proof begins at what was anchored when we looked; somebody has anchored since.
             _log.info("%s at %d is not anchored: %s", call.origin, call.size, e)
             return False
         self._logs.gateway.anchored(origin=call.origin, size=call.size, tx_hash=hex32(receipt.tx_hash))

@@ -1,13 +1,15 @@
-"""The key of a gateway's log on the chain: who writes it, who finds it, when a pool is shared."""
+"""A gateway's anchors: two that anchor at once; its log's key on the chain, and who finds it there."""
 
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from processes import keep_key
 
+from registry.audit.logstore import LogStore
 from registry.chain.blocks import Genesis
 from registry.chain.deploy import Settings as Rules
 from registry.chain.deploy import deploy
@@ -20,6 +22,7 @@ from registry.config import Home, Settings, load_settings
 from registry.core.ids import Role, hex32, keccak
 from registry.core.note import NoteSigner, VerifierKey
 from registry.core.signing import KeySigner
+from registry.errors import VerificationFailed
 from registry.wiring.anchoring import Anchors
 from registry.wiring.installation import Installation
 from registry.wiring.logs import Logs, open_logs
@@ -138,6 +141,63 @@ def name_in_trust(home: Home, contracts: Contracts, key: VerifierKey) -> None:
         "quorum": 0,
     }
     home.trust.write_text(json.dumps(trust))
+
+
+class Slow(Anchors):
+    """Somebody else anchors between its look and its transaction."""
+
+    others: Callable[[], object]
+
+    def _latest(self, log: LogStore) -> tuple[bytes, bytes, int, int, str]:
+        found = super()._latest(log)
+        self.others()
+        return found
+
+
+def at_once(home: Home) -> Settings:
+    """No slot has to go by between two anchors."""
+    settings = settings_of(home)
+    return replace(settings, log=replace(settings.log, anchor_slots=0))
+
+
+def news(logs: Logs) -> None:
+    logs.gateway.stopped(reason="for a test")
+    logs.gateway.log.publish()
+
+
+def test_an_anchor_that_comes_second_is_left_to_the_next_time(
+    home: Home, logs: Logs, contracts: Contracts
+) -> None:
+    settings = at_once(home)
+    first, second = (kind(logs, contracts, OURS, settings) for kind in (Anchors, Slow))
+    second.others = list
+    news(logs)
+    assert second.anchor() == [logs.gateway.log.origin]
+
+    def overtake() -> None:
+        if second.others is overtake:
+            second.others = list
+            news(logs)
+            assert first.anchor() == [logs.gateway.log.origin]
+            news(logs)
+
+    news(logs)
+    second.others = overtake
+    assert second.anchor() == []
+    assert second.anchor() == [logs.gateway.log.origin]
+    second.check()
+
+
+def test_a_log_that_was_rewritten_is_not_anchored_and_it_is_said(
+    home: Home, logs: Logs, contracts: Contracts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = Anchors(logs, contracts, OURS, at_once(home))
+    news(logs)
+    own.anchor()
+    news(logs)
+    monkeypatch.setattr(LogStore, "consistency", lambda *_: [bytes(32)])
+    with pytest.raises(VerificationFailed, match="inconsistent log"):
+        own.anchor()
 
 
 def test_a_pool_in_a_file_is_nobody_elses(home: Home, logs: Logs, contracts: Contracts) -> None:

@@ -20,6 +20,7 @@ from registry.index import Search
 from registry.index.search import parse_metric
 from registry.service import Asker
 from registry.service.acts import Check, expect_alias, expect_version
+from registry.service.relay import CONTRACTS, PAYMENT
 from registry.wire import RawTransaction, TransactionAnswer, VersionAnswer
 
 router = APIRouter(tags=["models"], route_class=DirectRoute)
@@ -129,8 +130,8 @@ async def set_alias(request: Request, namespace: str, name: str, alias: str) -> 
 
 @router.post("/v1/transactions", status_code=202, response_model=TransactionAnswer)
 async def send_transaction(request: Request) -> Response:
-    """Relay any transaction to one of the contracts."""
-    return await relay(request, "TwinRegistry", "Consortium", "StorageMarket", "RewardPool", "AuditAnchor")
+    """Relay any transaction to one of the contracts, or a payment."""
+    return await relay(request, *CONTRACTS, PAYMENT)
 
 
 @versioned("/manifest", methods=["GET"])

@@ -13,11 +13,13 @@ from registry.config.model import Settings
 from registry.config.table import PREFIX, SECTIONS, SETTINGS, UNIONS, Setting
 from registry.errors import Malformed
 
-# Variables of the client and of the tools, and those with which tests name real engines.
-NOT_SETTINGS = frozenset(
+# Variables that docs/settings.md names beside the settings.
+OF_CLIENTS = tuple(PREFIX + name for name in ("HOME", "URL", "KEY", "PASSWORD_FILE"))
+# Those and the ones of the tools, and those with which tests name real engines.
+NOT_SETTINGS = frozenset(OF_CLIENTS) | frozenset(
     PREFIX + name
     for name in (
-        *("HOME", "URL", "KEY", "PASSWORD_FILE", "SOLC", "SOLC_MODULES", "POSTGRES", "NS3_PYTHON"),
+        *("SOLC", "SOLC_MODULES", "POSTGRES"),
         *("ANVIL", "ANVIL_WS", "GETH", "GETH_2", "GETH_3", "GETH_WS", "GETH_WS_2", "GETH_WS_3"),
         *("NS3_PYTHON", "WRITE_GAS"),
     )
@@ -107,7 +109,7 @@ def _environment(environ: Mapping[str, str]) -> dict[str, str]:
     }
     for name in found:
         if name not in _BY_ENV:
-            raise _unknown(name, "the environment", (*_BY_ENV, *NOT_SETTINGS))
+            raise _unknown(name, "the environment", (*_BY_ENV, *OF_CLIENTS))
     return found
 
 

@@ -7,9 +7,10 @@ import re
 from dataclasses import dataclass
 
 from registry.core.ids import Address, hex32, parse_hex32, sha256, to_address
+from registry.core.refs import parse_cell
 from registry.core.signing import Signer, recover
 from registry.core.version import NO_BODY, Domain, Request, request_digest
-from registry.errors import Unauthenticated
+from registry.errors import Malformed, Unauthenticated
 
 WINDOW_S = 300
 _SCHEME = "TwinLedger "
@@ -75,11 +76,15 @@ def read_authorization(header: str) -> Authorization:
     if missing:
         raise Unauthenticated(f"the Authorization header lacks {', '.join(sorted(missing))}", hint=_HINT)
     try:
+        if parts["cell"]:
+            parse_cell(parts["cell"])
         signature = bytes.fromhex(parts["signature"].removeprefix("0x"))
         created = int(parts["created"])
         return Authorization(
             to_address(parts["address"]), created, parse_hex32(parts["nonce"]), parts["cell"], signature
         )
+    except Malformed as e:
+        raise Unauthenticated(f"the Authorization header is refused: {e}", hint=_HINT) from e
     except ValueError as e:
         raise Unauthenticated("the Authorization header holds no number or no hex where one belongs") from e
 

@@ -12,6 +12,8 @@ from registry.sdk.session import Session
 from registry.wire import parse_body
 from registry.wire_members import CellBody, MemberBody, ProposalBody
 
+_FIRST_TRANSACTIONS = 10
+
 
 class Members:
     """Who belongs to the consortium; changes are proposals to its council."""
@@ -24,7 +26,10 @@ class Members:
         return [parse_body(MemberBody, item) for item in self._session.http.items("/v1/members")]
 
     def add(self, address: str, namespace: str, roles: Sequence[str], *, grant: int = 0) -> str:
-        """Propose to admit an address, or to change a member's roles; `grant` pays into its escrow."""
+        """Propose to admit an address, or to change a member's roles; `grant` funds it.
+
+        Into its escrow; where transactions cost something, the price of its first ones goes to its address.
+        """
         account = to_address(address)
         if self._session.account(account).namespace_id:
             tx_hash = self._propose("Consortium", "setRoles", [account, _bits(roles)], f"change {account}")
@@ -32,8 +37,12 @@ class Members:
             tx_hash = self._propose(
                 "Consortium", "admit", [account, namespace, _bits(roles)], f"admit {account} to {namespace}"
             )
-        if grant:
-            self._session.pay(account, grant)
+        # Without coin of its own a member could send nothing, not even the `withdraw` of its escrow.
+        coin = min(grant, _FIRST_TRANSACTIONS * self._session.transaction_cost()) if grant else 0
+        if coin:
+            self._session.send_coin(account, coin)
+        if grant > coin:
+            self._session.pay(account, grant - coin)
         return tx_hash
 
     def remove(self, address: str) -> str:

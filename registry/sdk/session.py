@@ -86,22 +86,34 @@ class Session:
 
     def transact(self, path: str, contract: str, function: str, args: list[Any], *, value: int = 0) -> str:
         """Sign an ordinary transaction and have the gateway relay it; answers its hash."""
+        to = self.deployment().address(contract)
+        return self._relayed(path, to, encode_call(contract, function, args), value)
+
+    def pay(self, address: Address, wei: int) -> str:
+        """Pay into somebody's escrow."""
+        return self.transact("/v1/transactions", "TwinRegistry", "deposit", [address], value=wei)
+
+    def send_coin(self, address: Address, wei: int) -> str:
+        """Pay somebody's address itself: what its transactions cost comes from there."""
+        return self._relayed("/v1/transactions", address, b"", wei)
+
+    def transaction_cost(self) -> int:
+        """The most that one ordinary transaction costs now, in wei; nothing on a chain of base fee 0."""
+        return _GAS * int(self.account().fee_policy.gas_price)
+
+    def _relayed(self, path: str, to: Address, payload: bytes, value: int) -> str:
         account = self.account()
         transaction = Transaction(
             chain_id=self.domain().chain_id,
             nonce=account.nonce,
             gas_price=int(account.fee_policy.gas_price),
             gas=_GAS,
-            to=self.deployment().address(contract),
+            to=to,
             value=value,
-            payload=encode_call(contract, function, args),
+            payload=payload,
         )
         raw = sign_transaction(transaction, self.signer())
         return str(self.http.post(path, {"raw_transaction": "0x" + raw.hex()})["tx_hash"])
-
-    def pay(self, address: Address, wei: int) -> str:
-        """Pay into somebody's escrow."""
-        return self.transact("/v1/transactions", "TwinRegistry", "deposit", [address], value=wei)
 
 
 def path_of(reference: str | Reference) -> str:

@@ -16,6 +16,8 @@ from registry.service.acts import Check
 
 _PATIENCE_S = 5.0
 CONTRACTS = ("Consortium", "TwinRegistry", "StorageMarket", "RewardPool", "AuditAnchor")
+# Coin sent to an address, with no call: how a new member comes by what its first transactions cost.
+PAYMENT = "anyone as a plain payment"
 
 
 class Relay:
@@ -27,7 +29,7 @@ class Relay:
         self._names = {contracts.address(name): name for name in contracts.deployment.names}
 
     def send(self, raw: bytes, *, to: Collection[str] = CONTRACTS, check: Check | None = None) -> bytes:
-        """Hand in a transaction to one of our contracts; answers its hash.
+        """Hand in a transaction to one of our contracts, or a plain payment; answers its hash.
 
         Malformed for another chain, NotAuthorized for another contract, else the contract's own refusal.
         `check` is asked about calls of the TwinRegistry; what the council proposes it judges itself.
@@ -39,8 +41,8 @@ class Relay:
                 f"the transaction is for chain {transaction.chain_id}, this is chain {chain_id}",
                 hint="take the chain id from `GET /v1/deployment`",
             )
-        name = self._names.get(transaction.to)
-        if name is None or name not in to:
+        name = self._addressee(transaction)
+        if name not in to:
             raise NotAuthorized(
                 f"this route relays transactions to {', '.join(to)}, not to {transaction.to}",
                 hint="take the contract's address from `GET /v1/deployment`",
@@ -51,6 +53,11 @@ class Relay:
         tx_hash = self._contracts.link.send(raw)
         self._settle(tx_hash)
         return tx_hash
+
+    def _addressee(self, transaction: Transaction) -> str | None:
+        if transaction.to in self._names:
+            return self._names[transaction.to]
+        return PAYMENT if transaction.value and not transaction.payload else None
 
     def _settle(self, tx_hash: bytes) -> None:
         """Wait a moment for the block, so that who acts next sees it; a refusal is told at once."""

@@ -212,6 +212,17 @@ def test_transactions_of_both_kinds_are_relayed_and_an_act_goes_to_its_own_route
     assert outsider.get(f"/v1/versions/{sealed.id}")["status"] == "deprecated"
 
 
+def test_a_payment_is_relayed_and_nothing_else_that_is_no_call_of_ours(outsider):
+    payee = Account.create()
+    assert outsider.post("/v1/transactions", outsider.transaction(payee.address, "0x", value=7)).status == 202
+    assert outsider.get(f"/v1/accounts/{payee.address}")["coin"] == "7"
+    for to, data, value in ((payee.address, "0x", 0), (payee.address, "0x00", 7)):
+        reply = outsider.post("/v1/transactions", outsider.transaction(to, data, value=value))
+        assert (reply.status, reply.json["code"]) == (403, "not_authorized"), reply.body
+    elsewhere = outsider.post("/v1/members", outsider.transaction(payee.address, "0x", value=7))
+    assert elsewhere.status == 403, "a payment is no act on a member"
+
+
 def test_an_idempotency_key_belongs_to_who_signed_the_body(outsider):
     first, second = outsider.twin("outside-key-a", 104), outsider.twin("outside-key-b", 105)
     outsider.upload(first)

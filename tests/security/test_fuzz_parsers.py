@@ -31,6 +31,7 @@ from registry.core.tiles import decode_bundle, parse_tile_path
 from registry.core.tlogproof import TlogProof
 from registry.core.transaction import read_transaction
 from registry.core.weights import FORMATS, inspect
+from registry.errors import Unauthenticated
 from registry.index.search import parse_metric
 from registry.storage.car import read_header
 from registry.storage.dagpb import decode_node, decode_unixfs
@@ -183,5 +184,9 @@ def test_the_specimens_are_taken_as_they_are() -> None:
         assert parse(raw)
     assert parse_body(SignedSubmission, good.SUBMISSION)
     assert read_authorization(good.HEADER).cell == "acme/tower"
+    assert read_authorization(good.HEADER.replace("acme/tower", "")).cell == ""
+    for cell in ("tower", "acme/", "/tower", "acme/tower/7", "Acme/tower", "0xab/tower"):
+        with pytest.raises(Unauthenticated):
+            read_authorization(good.HEADER.replace("acme/tower", cell))
     for format_, raw in zip(("safetensors", "npz", "npy", "onnx"), good.WEIGHTS, strict=True):
         assert inspect(format_, io.BytesIO(raw))

@@ -129,6 +129,15 @@ def test_the_environment_is_held_to_the_same_rules(home, folder, name, value):
         load(home, folder, "", {name: value})
 
 
+def test_a_hint_names_only_what_the_settings_page_lists(home, folder):
+    page = (Path(__file__).parents[3] / "docs" / "settings.md").read_text()
+    for name in ("TWINLEDGER_FOO", "TWINLEDGER_SOL", "TWINLEDGER_URLS"):
+        with pytest.raises(Malformed) as refusal:
+            load(home, folder, "", {name: "1"})
+        named = [word.rstrip("?") for word in refusal.value.hint.split() if word.startswith("TWINLEDGER_")]
+        assert all(f"`{word}`" in page for word in named), refusal.value.hint
+
+
 def test_an_unknown_option_is_an_error(home, folder):
     with pytest.raises(Malformed):
         load(home, folder, api__prot=1)

@@ -91,7 +91,14 @@ def member_add(
         list[str], typer.Option(metavar="R", help="submitter, miner, sponsor, device, …; may be repeated")
     ],
     more: Annotated[list[str] | None, typer.Argument(metavar="[R...]", help="further roles")] = None,
-    grant: Annotated[int, typer.Option(metavar="WEI", help="coin for it: into its escrow, after the price of its first transactions", min=0)] = 0,
+    grant: Annotated[
+        int,
+        typer.Option(
+            metavar="WEI",
+            help="coin for it: into its escrow, after the price of its first transactions",
+            min=0,
+        ),
+    ] = 0,
 ) -> None:
     """Propose to admit an address; a council of one admits at once."""
     tx_hash = client().members.add(address, namespace, [*role, *(more or ())], grant=grant)

@@ -10,7 +10,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from installation import RICH, ask_node
-from kit import Result, mined, percentile, seconds, sign
+from kit import Result, actor, log_entry, mined, percentile, seconds, sign
 from sqlalchemy import insert
 from through import anvil
 
@@ -20,7 +20,7 @@ from registry.audit.openings import OpeningStore
 from registry.audit.rows import CHAIN, GATEWAY
 from registry.chain.rpc import RpcChain
 from registry.chain.sender import Sender
-from registry.core.ids import Address, VersionId, address_of, keccak
+from registry.core.ids import VersionId, keccak
 from registry.core.log import LogEntry
 from registry.core.note import NoteSigner
 from registry.database import open_database, sqlite_url, writing
@@ -73,28 +73,16 @@ def _grow(log: LogStore, size: int) -> Rate:
     begun = len(log)
     clock = processor = 0.0
     while len(log) < size:
-        entries = [_entry(number) for number in range(len(log), min(len(log) + BATCH, size))]
+        entries = [
+            log_entry(number, number % ACTORS, number // PER_KEY)
+            for number in range(len(log), min(len(log) + BATCH, size))
+        ]
         start = time.perf_counter(), time.process_time()
         log.append(entries)
         log.publish()
         clock += time.perf_counter() - start[0]
         processor += time.process_time() - start[1]
     return Rate((size - begun) / clock, (size - begun) / processor)
-
-
-def _entry(number: int) -> LogEntry:
-    return LogEntry(
-        "submission_accepted",
-        1_700_000_000 + number // 100,
-        actor=_actor(number % ACTORS),
-        model=f"lab/model-{number // PER_KEY}",
-        version="0x" + keccak(number.to_bytes(8, "big")).hex(),
-        details={"size": 65_536, "fee_class": 0},
-    )
-
-
-def _actor(number: int) -> Address:
-    return address_of(keccak(b"actor %d" % number)[12:])
 
 
 def _asked(log: LogStore, size: int, rate: Rate, path: Path) -> list[Result]:
@@ -176,7 +164,7 @@ def _impact(folder: Path) -> Result:
     try:
         logs[GATEWAY].append(
             [
-                LogEntry("retrieval", 1_700_000_000 + n, actor=_actor(n % ACTORS), version=version)
+                LogEntry("retrieval", 1_700_000_000 + n, actor=actor(n % ACTORS), version=version)
                 for n, version in enumerate(ids)
             ]
         )

@@ -16,7 +16,8 @@ from eth_abi import encode
 
 from registry.chain.base import ChainLink, FeePolicy, Receipt
 from registry.chain.signed import Draft, sign_draft
-from registry.core.ids import Address, keccak
+from registry.core.ids import Address, address_of, keccak
+from registry.core.log import LogEntry
 from registry.core.signing import KeySigner
 
 ROOT = Path(__file__).parents[2]
@@ -196,3 +197,20 @@ def _page(held: dict[str, Any]) -> str:
                 notes.append(f"- {result.what}: {result.note}")
         lines += ["", *notes, ""] if notes else [""]
     return "\n".join(lines).rstrip() + "\n"
+
+
+def actor(number: int) -> Address:
+    """One of many who act."""
+    return address_of(keccak(b"actor %d" % number)[12:])
+
+
+def log_entry(number: int, signer: int, model: int) -> LogEntry:
+    """An accepted submission, as a gateway logs it."""
+    return LogEntry(
+        "submission_accepted",
+        1_700_000_000 + number // 100,
+        actor=actor(signer),
+        model=f"lab/model-{model}",
+        version="0x" + keccak(number.to_bytes(8, "big")).hex(),
+        details={"size": 65_536, "fee_class": 0},
+    )

@@ -19,15 +19,13 @@ from urllib.parse import urlsplit
 
 from crowd import crowd, post
 from installation import Installation, on_anvil
-from kit import Result, seconds, side_by_side
+from kit import Result, actor, log_entry, seconds, side_by_side
 from rekor_server import VERSION, Rekor, rekor
 from through import anvil, prepared
 
 from registry.audit.completeness import Answer, Trust, page, page_to_json, verify_page
 from registry.audit.logstore import LogStore
 from registry.core.checkpoint import Checkpoint
-from registry.core.ids import Address, address_of, keccak
-from registry.core.log import LogEntry
 from registry.core.note import Note, NoteSigner
 from registry.sdk import Client
 from registry.sdk.carrying import upload_small
@@ -150,7 +148,7 @@ def _asked(folder: Path, theirs: Rekor, size: int) -> list[Result]:
     trust = Trust(signer.key.name, (signer.key,))
     with closing(LogStore(folder / "log.db", signer, lambda: int(time.time()))) as log:
         _fill(log, size)
-        keys = [f"actor:{_actor(number * 37 % (size // PER_KEY))}" for number in range(100)]
+        keys = [f"actor:{actor(number * 37 % (size // PER_KEY))}" for number in range(100)]
 
         def checked(key: str) -> Answer:
             return verify_page(page(log, key), trust)
@@ -185,21 +183,8 @@ def _asked(folder: Path, theirs: Rekor, size: int) -> list[Result]:
 
 
 def _fill(log: LogStore, size: int) -> None:
+    signers = size // PER_KEY
     for first in range(0, size, 5_000):
-        log.append([_entry(number, size // PER_KEY) for number in range(first, min(first + 5_000, size))])
+        numbers = range(first, min(first + 5_000, size))
+        log.append([log_entry(number, number % signers, number % signers) for number in numbers])
         log.publish()
-
-
-def _entry(number: int, signers: int) -> LogEntry:
-    return LogEntry(
-        "submission_accepted",
-        1_700_000_000 + number // 100,
-        actor=_actor(number % signers),
-        model=f"lab/model-{number % signers}",
-        version="0x" + keccak(number.to_bytes(8, "big")).hex(),
-        details={"size": 65_536, "fee_class": 0},
-    )
-
-
-def _actor(number: int) -> Address:
-    return address_of(keccak(b"actor %d" % number)[12:])

@@ -5,6 +5,7 @@ embedded chain, the embedded store) is asked of it over REST instead. Nothing is
 check ends at its first finding.
 """
 
+import http
 import http.client
 import json
 import ssl
@@ -21,7 +22,7 @@ from registry.chain.base import ChainLink
 from registry.chain.deployment import Deployment, parse_deployment, verify_deployment
 from registry.chain.filecheck import CHAIN_FILE
 from registry.config import EmbeddedChain, Home, Settings
-from registry.errors import Conflict, NotFound, RegistryError
+from registry.errors import Conflict, NotFound, RegistryError, Unauthenticated
 from registry.wiring.agreement import Agreement, Check
 from registry.wiring.backends import deployment_file, find_deployment, open_chain
 
@@ -100,15 +101,23 @@ class Service:
             connection.close()
 
     def json(self, path: str) -> Any:
-        """The document at a path; its own problem when it refuses."""
-        return json.loads(self.get(path)[1])
+        """The document at a path; its own problem when it refuses, Unauthenticated when it wants a member."""
+        status, body = self.get(path)
+        self._expect_open(status)
+        return json.loads(body)
 
     def is_held(self, cid: str) -> bool:
-        """Whether the service says that it holds a file or directory whole."""
+        """Whether the service says that it holds a file or directory whole; Unauthenticated when it will not say."""
         try:
-            return self.get(f"/ipfs/{cid}?format=car", "HEAD")[0] == 200
+            status, _ = self.get(f"/ipfs/{cid}?format=car", "HEAD")
         except (OSError, http.client.HTTPException):
             return False
+        self._expect_open(status)
+        return status == 200
+
+    def _expect_open(self, status: int) -> None:
+        if status == http.HTTPStatus.UNAUTHORIZED:
+            raise Unauthenticated(f"{self.url} tells only members", hint="stop the service, and look again")
 
 
 def _written_url(client: Path) -> str | None:
@@ -172,6 +181,8 @@ def _chain(link: ChainLink | None, deployment: Deployment, service: Service | No
             yield Finding("chain", "is held by the service, which names the same genesis and code")
         else:
             yield Finding("chain", f"{service.url} serves another deployment", is_wrong=True)
+    except Unauthenticated as e:
+        yield Finding("chain", f"is held by the service; {e.message} which it is: stop it to compare")
     except RegistryError as e:
         yield Finding("chain", e.message, is_wrong=True)
     except (OSError, http.client.HTTPException, ValueError) as e:

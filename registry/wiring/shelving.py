@@ -6,7 +6,7 @@ from contextlib import ExitStack
 from registry.audit.marked import check_upload_rows
 from registry.config import EmbeddedStore
 from registry.core.cid import Cid
-from registry.errors import Conflict, RegistryError, VerificationFailed
+from registry.errors import Conflict, RegistryError, Unauthenticated, VerificationFailed
 from registry.index import Index
 from registry.index.tasks import TaskIndex
 from registry.pool import Entry, Pool
@@ -46,7 +46,10 @@ def check_store(installation: Installation, databases: Databases, stack: ExitSta
     try:
         shelf = Shelf(folder)
     except Conflict:
-        yield from denied(index, ids, installation.is_held)
+        try:
+            yield from denied(index, ids, installation.is_held)
+        except Unauthenticated as e:
+            return f"is held by the service; {e.message} what it holds: stop it to verify every byte"
         return f"holds all {len(ids)} versions, by the service's word; stop it to verify every byte"
     except VerificationFailed as e:
         yield str(e)

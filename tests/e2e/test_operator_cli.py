@@ -72,6 +72,15 @@ def test_the_doctor_works_while_the_service_runs_and_after_it(home: Path) -> Non
         assert "by the service's word" in findings(done)["store"]
 
 
+def test_the_doctor_calls_nothing_lost_that_only_members_are_shown(home: Path) -> None:
+    (home / "twinledger.toml").write_text('[access]\ncontent = "members"\n')
+    with running("up", "--port", 0, home=home) as up:
+        up.wait_for(r"is up at (http\S+)")
+        done = twinledger("audit", "fsck", "--json", home=home)
+        assert done.code == 0, done.out
+        assert "tells only members what it holds" in findings(done)["store"]
+
+
 def test_the_doctor_names_a_byte_that_rotted_in_a_pack(home: Path) -> None:
     pack = max((home / "store" / "packs").glob("*.car"), key=lambda path: path.stat().st_size)
     raw = bytearray(pack.read_bytes())

@@ -105,7 +105,7 @@ class Service:
         return json.loads(self.get(path)[1])
 
     def is_held(self, cid: str) -> bool:
-        """Whether the service says that it holds a file or directory whole; Unauthenticated when it will not say."""
+        """Whether the service says that it holds a DAG whole; Unauthenticated when it will not say."""
         try:
             status, _ = self.get(f"/ipfs/{cid}?format=car", "HEAD")
         except (OSError, http.client.HTTPException):

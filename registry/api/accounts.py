@@ -3,7 +3,7 @@
 from fastapi import APIRouter, Request, Response
 
 from registry.api.exchange import answer, caller_of, in_thread, service_of
-from registry.api.pages import integer, page, page_size
+from registry.api.pages import PAGED, asks, integer, page, page_size
 from registry.api.routes import DirectRoute
 from registry.api.shapes import account_answer, cell_answer, member_answer
 from registry.api.versions import relay
@@ -21,7 +21,7 @@ async def show_account(request: Request, address: str) -> Response:
     return answer(account_answer(await in_thread(service_of(request).accounts.show, to_address(address))))
 
 
-@router.get("/v1/members")
+@router.get("/v1/members", openapi_extra=asks(*PAGED))
 async def list_members(request: Request) -> Response:
     """Every address ever admitted."""
     await caller_of(request, "members")
@@ -36,7 +36,7 @@ async def change_members(request: Request) -> Response:
     return await relay(request, "Consortium")
 
 
-@router.get("/v1/cells")
+@router.get("/v1/cells", openapi_extra=asks(*PAGED))
 async def list_cells(request: Request) -> Response:
     """Every cell and the gateway that may attest to it."""
     await caller_of(request, "members")
@@ -51,7 +51,7 @@ async def add_cell(request: Request) -> Response:
     return await relay(request, "Consortium")
 
 
-@router.get("/v1/proposals")
+@router.get("/v1/proposals", openapi_extra=asks(*PAGED))
 async def list_proposals(request: Request) -> Response:
     """Every council proposal, newest first, with what it would call."""
     await caller_of(request, "members")

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from fastapi import APIRouter, Request, Response
 
 from registry.api.exchange import answer, caller_of, in_thread, json_body, once, read_shape, service_of
-from registry.api.pages import integer, page, page_size
+from registry.api.pages import PAGED, asks, integer, page, page_size
 from registry.api.routes import DirectRoute
 from registry.audit.rows import Filter
 from registry.core.ids import VersionId
@@ -18,7 +18,6 @@ from registry.wire import FilterBody
 
 router = APIRouter(tags=["audit"], route_class=DirectRoute)
 _FILTERS = ("log", "actor", "model", "version", "kind", "cell", "since", "until")
-_PAGING = ("cursor", "limit")
 # Tiles never change; a checkpoint is a second old at most.
 _FOREVER = "public, max-age=31536000, immutable"
 
@@ -48,11 +47,11 @@ def filter_of(request: Request, *also: str) -> Filter:
     )
 
 
-@router.get("/v1/audit/events")
+@router.get("/v1/audit/events", openapi_extra=asks(*_FILTERS, *PAGED))
 async def list_events(request: Request) -> Response:
     """Events of both logs that fit every filter; `twinledger-key` says on which key they are proved."""
     await caller_of(request, "audit")
-    asked = filter_of(request, *_PAGING)
+    asked = filter_of(request, *PAGED)
     limit = page_size(integer(request, "limit", 100))
     cursor = request.query_params.get("cursor")
     found = await in_thread(lambda: audits_of(request).events(asked, cursor=cursor, limit=limit))
@@ -70,7 +69,7 @@ async def prove_event(request: Request, event: str) -> Response:
     return Response(await in_thread(audits_of(request).proof, event), media_type="text/plain; charset=utf-8")
 
 
-@router.get("/v1/audit/checkpoints")
+@router.get("/v1/audit/checkpoints", openapi_extra=asks(*PAGED))
 async def list_checkpoints(request: Request, log: str = "chain") -> Response:
     """Kept checkpoints of a log with more entries than `cursor`."""
     await caller_of(request, "audit")
@@ -80,7 +79,7 @@ async def list_checkpoints(request: Request, log: str = "chain") -> Response:
     return answer({"items": items, "next": following})
 
 
-@router.get("/v1/audit/consistency")
+@router.get("/v1/audit/consistency", openapi_extra=asks("from", "to"))
 async def consistency(request: Request, log: str = "chain") -> Response:
     """The proof that a log only grew between two sizes."""
     await caller_of(request, "audit")
@@ -95,7 +94,7 @@ async def consistency(request: Request, log: str = "chain") -> Response:
     )
 
 
-@router.get("/v1/audit/complete")
+@router.get("/v1/audit/complete", openapi_extra=asks(*PAGED))
 async def complete(request: Request, key: str, log: str = "chain") -> Response:
     """One page of everything that concerns a key, with the proof that nothing is missing."""
     await caller_of(request, "audit")
@@ -103,17 +102,17 @@ async def complete(request: Request, key: str, log: str = "chain") -> Response:
     return answer(await in_thread(audits_of(request).complete, log, key, first, limit))
 
 
-@router.get("/v1/audit/timeline")
+@router.get("/v1/audit/timeline", openapi_extra=asks(*_FILTERS, *PAGED))
 async def show_timeline(request: Request) -> Response:
     """What happened, in one order over both logs."""
     await caller_of(request, "audit")
-    asked = filter_of(request, *_PAGING)
+    asked = filter_of(request, *PAGED)
     moments = await in_thread(audits_of(request).timeline, asked)
     taken, following = page(request, moments, lambda moment: moment.name)
     return answer({"items": [asdict(moment) for moment in taken], "next": following})
 
 
-@router.get("/v1/audit/trace")
+@router.get("/v1/audit/trace", openapi_extra=asks(*_FILTERS))
 async def show_trace(request: Request, device: str) -> Response:
     """A device or member across cells, with gaps and impossible moves marked."""
     await caller_of(request, "audit")
@@ -121,11 +120,11 @@ async def show_trace(request: Request, device: str) -> Response:
     return answer(asdict(await in_thread(audits_of(request).trace, device, asked)))
 
 
-@router.get("/v1/audit/probing")
+@router.get("/v1/audit/probing", openapi_extra=asks(*_FILTERS, "at_least", *PAGED))
 async def show_probing(request: Request) -> Response:
     """Refused requests per caller."""
     await caller_of(request, "audit")
-    asked, least = filter_of(request, "at_least", *_PAGING), integer(request, "at_least", 1)
+    asked, least = filter_of(request, "at_least", *PAGED), integer(request, "at_least", 1)
     found = await in_thread(audits_of(request).probing, asked, least)
     taken, following = page(request, found, lambda one: one.who)
     return answer({"items": [asdict(one) for one in taken], "next": following})

@@ -5,7 +5,7 @@ from dataclasses import asdict
 from fastapi import APIRouter, Request, Response
 
 from registry.api.exchange import Number, answer, caller_of, in_thread, service_of
-from registry.api.pages import page, page_size
+from registry.api.pages import PAGED, asks, page, page_size
 from registry.api.routes import DirectRoute
 from registry.chain.gateway import FeeParams
 from registry.core.ids import read_count, to_address
@@ -54,7 +54,7 @@ async def show_epoch(request: Request, number: Number) -> Response:
     )
 
 
-@router.get("/v1/miners")
+@router.get("/v1/miners", openapi_extra=asks(*PAGED))
 async def list_miners(request: Request) -> Response:
     """Every miner: sealed, stored, audited, earned, held."""
     await caller_of(request, "fees")

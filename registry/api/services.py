@@ -3,7 +3,7 @@
 from fastapi import APIRouter, Request, Response
 
 from registry.api.exchange import Number, answer, caller_of, in_thread, service_of
-from registry.api.pages import page
+from registry.api.pages import PAGED, asks, page
 from registry.api.routes import DirectRoute
 from registry.api.tasks import relay_reward
 from registry.wire import TransactionAnswer
@@ -12,7 +12,7 @@ from registry.wire_tasks import ServiceBody, ServicesBody
 router = APIRouter(tags=["services"], route_class=DirectRoute)
 
 
-@router.get("/v1/services", response_model=ServicesBody)
+@router.get("/v1/services", response_model=ServicesBody, openapi_extra=asks(*PAGED))
 async def list_services(request: Request) -> Response:
     """Every awarded service, and on the pages after them every offer."""
     await caller_of(request, "services")

@@ -15,7 +15,7 @@ from registry.api.exchange import (
     read_json,
     service_of,
 )
-from registry.api.pages import integer, page_size
+from registry.api.pages import asks, integer, page_size
 from registry.api.routes import DirectRoute
 from registry.api.threads import in_waiting
 from registry.api.versions import relay
@@ -68,7 +68,7 @@ async def submit(request: Request) -> Response:
     return await once(request, caller, body, act)
 
 
-@router.get("/v1/submissions")
+@router.get("/v1/submissions", openapi_extra=asks("wait_s"))
 async def list_submissions(
     request: Request,
     state: str | None = None,
@@ -99,7 +99,7 @@ async def list_submissions(
     return Response(page.json(), media_type="application/json")
 
 
-@router.get("/v1/submissions/{version_id}", response_model=SubmissionStatus)
+@router.get("/v1/submissions/{version_id}", response_model=SubmissionStatus, openapi_extra=asks("wait_s"))
 async def show_submission(request: Request, version_id: str) -> Response:
     """Where a submission stands, with its receipt once it is sealed; `wait_s` waits for that."""
     await caller_of(request, "submissions")

@@ -3,7 +3,7 @@
 from fastapi import APIRouter, Request, Response
 
 from registry.api.exchange import SELF_SIGNED, Number, answer, caller_of, in_thread, post, service_of
-from registry.api.pages import integer, page, page_size
+from registry.api.pages import PAGED, asks, integer, page, page_size
 from registry.api.routes import DirectRoute
 from registry.core.ids import to_address
 from registry.errors import Malformed
@@ -32,7 +32,7 @@ async def open_task(request: Request) -> Response:
     return await relay_reward(request)
 
 
-@router.get("/v1/tasks")
+@router.get("/v1/tasks", openapi_extra=asks(*PAGED))
 async def list_tasks(request: Request) -> Response:
     """Tasks by number."""
     await caller_of(request, "tasks")
@@ -49,7 +49,7 @@ async def show_task(request: Request, task: Number) -> Response:
     return answer(await in_thread(service_of(request).rounds.show, task))
 
 
-@router.get("/v1/tasks/{task}/contributions")
+@router.get("/v1/tasks/{task}/contributions", openapi_extra=asks("round", *PAGED))
 async def list_contributions(request: Request, task: Number) -> Response:
     """Everything signed about a round."""
     await caller_of(request, "tasks")
@@ -95,7 +95,7 @@ async def hand_over(request: Request, task: Number) -> Response:
     return await post(request, SELF_SIGNED, SignedHandover, act, status=202)
 
 
-@router.get("/v1/tasks/{task}/updates")
+@router.get("/v1/tasks/{task}/updates", openapi_extra=asks("round"))
 async def list_updates(request: Request, task: Number) -> Response:
     """The encrypted updates of a round."""
     await caller_of(request, "tasks")
@@ -103,7 +103,7 @@ async def list_updates(request: Request, task: Number) -> Response:
     return answer({"items": found, "next": None})
 
 
-@router.get("/v1/tasks/{task}/settlement", response_model=PayoutFile)
+@router.get("/v1/tasks/{task}/settlement", response_model=PayoutFile, openapi_extra=asks("round"))
 async def propose_settlement(request: Request, task: Number) -> Response:
     """The payout file that follows from what is signed so far: what the aggregator settles."""
     await caller_of(request, "tasks")
@@ -111,7 +111,7 @@ async def propose_settlement(request: Request, task: Number) -> Response:
     return answer(found)
 
 
-@router.get("/v1/tasks/{task}/payouts")
+@router.get("/v1/tasks/{task}/payouts", openapi_extra=asks("round", "recompute", *PAGED))
 async def list_payouts(request: Request, task: Number) -> Response:
     """The settled rounds with their leaves; `recompute=1` settles each again and fails where it differs."""
     await caller_of(request, "tasks")
@@ -125,7 +125,7 @@ async def list_payouts(request: Request, task: Number) -> Response:
     return answer({"items": taken, "next": following})
 
 
-@router.get("/v1/tasks/{task}/payouts/{address}/proof")
+@router.get("/v1/tasks/{task}/payouts/{address}/proof", openapi_extra=asks("round", *PAGED))
 async def prove_payout(request: Request, task: Number, address: str) -> Response:
     """What the task owes an address, why, and the proof."""
     await caller_of(request, "tasks")

@@ -9,7 +9,7 @@ from starlette.convertors import Convertor, register_url_convertor
 
 from registry.api.content import Asked, content_response
 from registry.api.exchange import SELF_SIGNED, admission_of, answer, caller_of, in_thread, post, service_of
-from registry.api.pages import integer, page, page_size
+from registry.api.pages import PAGED, asks, integer, page, page_size
 from registry.api.routes import DirectRoute
 from registry.api.shapes import grant_answer, kin_answer, model_answer, version_answer, version_json
 from registry.core.ids import hex32
@@ -24,6 +24,10 @@ from registry.service.relay import CONTRACTS, PAYMENT
 from registry.wire import RawTransaction, TransactionAnswer, VersionAnswer
 
 router = APIRouter(tags=["models"], route_class=DirectRoute)
+_SEARCHED = (
+    *("q", "tag", "near", "carrier_hz", "scenario", "cell", "metric", "dataset", "participant"),
+    "sort",
+)
 Handler = Callable[[Request], Awaitable[Response]]
 
 
@@ -88,7 +92,7 @@ async def show_version(request: Request) -> Response:
     return Response(version_json(row, aliases), media_type="application/json")
 
 
-@router.get("/v1/search")
+@router.get("/v1/search", openapi_extra=asks(*_SEARCHED, *PAGED))
 async def search_versions(request: Request) -> Response:
     """Versions whose manifests fit every condition."""
     await caller_of(request, "models")
@@ -107,7 +111,7 @@ async def list_models(request: Request, cursor: str = "", limit: int = 100) -> R
     return answer({"items": items, "next": items[-1].model if len(rows) > limit else None})
 
 
-@router.get("/v1/models/{namespace}/{name}")
+@router.get("/v1/models/{namespace}/{name}", openapi_extra=asks(*PAGED))
 async def show_model(request: Request, namespace: str, name: str) -> Response:
     """Every version of one model, oldest first."""
     await caller_of(request, "models")
@@ -159,7 +163,7 @@ async def get_file(request: Request) -> Response:
     return await content_response(request, find)
 
 
-@versioned("/lineage", methods=["GET"])
+@versioned("/lineage", methods=["GET"], openapi_extra=asks("direction", "depth", *PAGED))
 async def show_lineage(request: Request) -> Response:
     """Ancestors, descendants, or both."""
     await caller_of(request, "models")
@@ -182,7 +186,7 @@ async def set_status(request: Request) -> Response:
     return await relay(request, "TwinRegistry", "Consortium", check=check)
 
 
-@versioned("/grants", methods=["GET"])
+@versioned("/grants", methods=["GET"], openapi_extra=asks(*PAGED))
 async def list_grants(request: Request) -> Response:
     """Who is meant to read a private version, each with its wrapped key; nobody where it is public."""
     await caller_of(request, "members")
@@ -225,11 +229,7 @@ def _raw(body: RawTransaction) -> bytes:
 
 def _search(request: Request) -> Search:
     query = request.query_params
-    known = {
-        *("q", "tag", "near", "carrier_hz", "scenario", "cell", "metric", "dataset", "participant"),
-        *("sort", "cursor", "limit"),
-    }
-    unknown = set(query) - known
+    unknown = set(query) - {*_SEARCHED, *PAGED}
     if unknown:
         raise Malformed(f"search has no parameter {', '.join(sorted(unknown))}")
     return Search(

@@ -107,3 +107,23 @@ def test_an_operation_answers_as_described(
 
 def test_every_operation_is_in_the_description(operations: dict[tuple[str, str], Any]) -> None:
     assert sorted(operations) == OPERATIONS
+
+
+@pytest.mark.parametrize(
+    ("path", "names"),
+    [
+        ("/v1/search", "q tag near carrier_hz scenario cell metric dataset participant sort limit cursor"),
+        ("/v1/audit/events", "log actor model version kind cell since until limit cursor"),
+        ("/v1/audit/trace", "device log actor model version kind cell since until"),
+        ("/v1/audit/consistency", "log from to"),
+        ("/v1/submissions", "state version_id wait_s limit cursor"),
+        ("/v1/tasks/{task}/payouts", "round recompute limit cursor"),
+        ("/v1/versions/{namespace}/{name}/lineage", "direction depth limit cursor"),
+        ("/v1/models", "limit cursor"),
+    ],
+)
+def test_what_may_be_asked_is_in_the_description(live: Live, path: str, names: str) -> None:
+    options = load_settings(live.home, {}, folder=live.home.root).settings
+    described = create_app(live.running.gateway.service, options).openapi()["paths"]
+    found = [one["name"] for one in described[path]["get"]["parameters"] if one["in"] == "query"]
+    assert sorted(found) == sorted(names.split())

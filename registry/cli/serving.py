@@ -1,5 +1,6 @@
 """Serves the API over one gateway until a signal ends it."""
 
+import gc
 import socket
 import sys
 import threading
@@ -58,6 +59,9 @@ def _serve(service: Service, settings: Settings, listener: socket.socket, asked:
     # uvicorn has handlers of its own while it runs and raises the signal again in the end: ours hear it then.
     asked.tell(stop)
     sys.setswitchinterval(SWITCH_S)
+    # What stands now stands until the end: the collector need not walk through it again and again.
+    gc.collect()
+    gc.freeze()
     server.run(sockets=[listener])
 
 

@@ -152,6 +152,12 @@ class ReceiptBody(Body):
     model_config = ConfigDict(extra="forbid", strict=True, populate_by_name=True)
 
 
+class RepeatedAnswer(SubmissionAnswer):
+    """What the gateway says of a submission that is sealed already."""
+
+    receipt: ReceiptBody
+
+
 class SubmissionStatus(Body):
     """The state of one submission, with its receipt once sealed."""
 
@@ -204,19 +210,6 @@ class KinBody(Body):
     status: str
     depth: int
     parents: list[Hex32]
-
-
-class FilterBody(Body):
-    """Which events are asked for; null means any, `until` is exclusive."""
-
-    log: str | None = None
-    actor: str | None = None
-    model: str | None = None
-    version: str | None = None
-    kind: str | None = None
-    cell: str | None = None
-    since: Count | None = None
-    until: Count | None = None
 
 
 class UploadAnswer(Body):

@@ -14,7 +14,7 @@ from registry.core.ids import VersionId
 from registry.core.refs import parse_reference
 from registry.errors import Malformed, NotFound
 from registry.service.audits import Audits, row_json
-from registry.wire import FilterBody
+from registry.wire_audit import FilterBody
 
 router = APIRouter(tags=["audit"], route_class=DirectRoute)
 _FILTERS = ("log", "actor", "model", "version", "kind", "cell", "since", "until")

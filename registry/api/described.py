@@ -12,7 +12,8 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
 
 from registry.api.exchange import PROBLEM
-from registry.wire import FilterBody, RawTransaction, SignedSubmission
+from registry.wire import RawTransaction, SignedSubmission
+from registry.wire_audit import FilterBody
 from registry.wire_rewards import SignedContribution, SignedMeasurementBody
 
 _REFS = "#/components/schemas/{model}"

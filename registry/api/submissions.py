@@ -26,6 +26,7 @@ from registry.errors import Malformed, RegistryError, TooLarge
 from registry.service import Service
 from registry.service.acts import expect_version
 from registry.wire import (
+    RepeatedAnswer,
     SignedSubmission,
     SubmissionAnswer,
     SubmissionStatus,
@@ -39,7 +40,7 @@ router = APIRouter(tags=["submissions"], route_class=DirectRoute)
 MAX_ITEMS = 200
 
 
-@router.post("/v1/submissions", status_code=202, response_model=SubmissionAnswer | list[Any])
+@router.post("/v1/submissions", status_code=202, response_model=RepeatedAnswer | SubmissionAnswer | list[Any])
 async def submit(request: Request) -> Response:
     """Take one signed submission, or an array of at most 200 of which each gets its own result."""
     body = await json_body(request)

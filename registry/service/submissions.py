@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from registry.chain.gateway import Contracts
 from registry.core.admission import Admission, AdmissionLimits, decide_admission
-from registry.core.ids import Address, Role, VersionId, hex32
+from registry.core.ids import Address, Role, VersionId, hex32, parse_hex32
 from registry.core.lifecycle import State, present_state
 from registry.core.signing import recover
 from registry.core.version import Domain, Submission, submission_digest
@@ -22,6 +22,7 @@ from registry.service.receipts import Receipts
 from registry.wire import (
     PromiseBody,
     QuoteBody,
+    RepeatedAnswer,
     SignedSubmission,
     SubmissionAnswer,
     SubmissionStatus,
@@ -57,11 +58,15 @@ class Submissions:
         self._admitting = Grouped(self._admit, threading.Lock())
 
     def submit(self, signed: SignedSubmission, network: str) -> SubmissionAnswer:
-        """Take one submission, or raise the rule it breaks."""
+        """Take one submission, or raise the rule it breaks; a repeated one is answered with its receipt."""
         (result,) = self.submit_many([signed], network)
         if isinstance(result, RegistryError):
             raise result
-        return result
+        if result.state not in (State.SEALED, State.FINAL):
+            return result
+        receipt = self.status(VersionId(parse_hex32(result.version_id))).receipt
+        # A block that was taken back in between: it waits again, and has none.
+        return RepeatedAnswer(**dict(result), receipt=receipt) if receipt is not None else result
 
     def submit_many(
         self, items: Sequence[SignedSubmission], network: str

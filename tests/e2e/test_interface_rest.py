@@ -97,6 +97,13 @@ def test_an_array_answers_item_by_item(outsider, sealed):
     assert (third["version_id"], third["state"]) == (sealed.id, "final")
 
 
+def test_a_repeated_submission_is_answered_with_its_receipt(outsider, sealed):
+    reply = outsider.post("/v1/submissions", outsider.signed(sealed))
+    assert (reply.status, reply.json["state"]) == (202, "final")
+    status = outsider.get(f"/v1/submissions/{sealed.id}")
+    assert reply.json["receipt"] == status["receipt"]
+
+
 def test_a_refused_submission_answers_with_the_status_of_its_problem(outsider):
     twin = outsider.twin("outside-refused", 103)
     signed = outsider.signed(twin)

@@ -35,7 +35,8 @@ from registry.errors import Unauthenticated
 from registry.index.search import parse_metric
 from registry.storage.car import read_header
 from registry.storage.dagpb import decode_node, decode_unixfs
-from registry.wire import FilterBody, SignedSubmission, parse_body
+from registry.wire import SignedSubmission, parse_body
+from registry.wire_audit import FilterBody
 from registry.wire_rewards import SignedContribution, SignedMeasurementBody
 
 Parse = Callable[[Any], object]

@@ -3,8 +3,8 @@
 from fastapi import APIRouter, Request, Response
 
 from registry.api.exchange import answer, caller_of, in_thread, service_of
-from registry.api.pages import PAGED, asks, integer, page, page_size
-from registry.api.routes import DirectRoute
+from registry.api.pages import PAGED, integer, page, page_size
+from registry.api.routes import DirectRoute, asks
 from registry.api.shapes import account_answer, cell_answer, member_answer
 from registry.api.versions import relay
 from registry.core.ids import to_address

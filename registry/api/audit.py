@@ -7,8 +7,8 @@ from dataclasses import asdict
 from fastapi import APIRouter, Request, Response
 
 from registry.api.exchange import answer, caller_of, in_thread, json_body, once, read_shape, service_of
-from registry.api.pages import PAGED, asks, integer, page, page_size
-from registry.api.routes import DirectRoute
+from registry.api.pages import PAGED, integer, page, page_size
+from registry.api.routes import DirectRoute, asks
 from registry.audit.rows import Filter
 from registry.core.ids import VersionId
 from registry.core.refs import parse_reference
@@ -144,7 +144,7 @@ async def show_impact(request: Request, ref: str) -> Response:
     return answer({**asdict(found), "people": list(found.people)})
 
 
-@router.post("/v1/audit/evidence", response_class=Response)
+@router.post("/v1/audit/evidence", response_class=Response, openapi_extra=asks(*_FILTERS))
 async def export_evidence(request: Request) -> Response:
     """case.zip of what the filters ask for, in the body or in the query; no filter takes everything."""
     body = await json_body(request)

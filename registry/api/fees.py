@@ -5,8 +5,8 @@ from dataclasses import asdict
 from fastapi import APIRouter, Request, Response
 
 from registry.api.exchange import Number, answer, caller_of, in_thread, service_of
-from registry.api.pages import PAGED, asks, page, page_size
-from registry.api.routes import DirectRoute
+from registry.api.pages import PAGED, page, page_size
+from registry.api.routes import DirectRoute, asks
 from registry.chain.gateway import FeeParams
 from registry.core.ids import read_count, to_address
 from registry.index.accounts import EntryRow

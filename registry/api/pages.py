@@ -1,10 +1,7 @@
-"""Lists come in pages of at most 1000, each continued by the cursor of the page before.
+"""Lists come in pages of at most 1000, each continued by the cursor of the page before."""
 
-What a handler reads from the query itself, its route says with `asks`: FastAPI cannot see it.
-"""
-
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeVar
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 from fastapi import Request
 
@@ -12,28 +9,9 @@ from registry.core.ids import read_count
 from registry.errors import Malformed
 
 MAX_ITEMS = 1_000
-_USUAL = 100
+USUAL = 100
 T = TypeVar("T")
 PAGED = ("limit", "cursor")
-_NUMBER = {"type": "integer", "minimum": 0}
-_TEXTS = {"type": "array", "items": {"type": "string"}}
-_SCHEMAS: Mapping[str, Mapping[str, Any]] = {
-    "limit": {"type": "integer", "minimum": 1, "maximum": MAX_ITEMS, "default": _USUAL},
-    **dict.fromkeys(("since", "until", "from", "to", "round", "depth", "wait_s"), _NUMBER),
-    "at_least": {"type": "integer", "minimum": 0, "default": 1},
-    "direction": {"type": "string", "enum": ["up", "down", "both"], "default": "both"},
-    "recompute": {"type": "string", "enum": ["1"]},
-    **dict.fromkeys(("tag", "metric"), _TEXTS),
-}
-
-
-def asks(*names: str) -> dict[str, Any]:
-    """Query parameters for the API's description; one without a schema of its own is a text."""
-    described = [
-        {"name": name, "in": "query", "required": False, "schema": _SCHEMAS.get(name, {"type": "string"})}
-        for name in names
-    ]
-    return {"parameters": described}
 
 
 def integer(request: Request, name: str, default: int) -> int:
@@ -54,7 +32,7 @@ def page(request: Request, rows: Sequence[T], name: Callable[[T], str]) -> tuple
 
     A cursor is the name of the last row that was given, so rows that come in between shift nothing.
     """
-    limit = page_size(integer(request, "limit", _USUAL))
+    limit = page_size(integer(request, "limit", USUAL))
     cursor = request.query_params.get("cursor")
     first = 0 if cursor is None else _after(rows, name, cursor)
     taken = rows[first : first + limit]

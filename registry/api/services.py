@@ -3,8 +3,8 @@
 from fastapi import APIRouter, Request, Response
 
 from registry.api.exchange import Number, answer, caller_of, in_thread, service_of
-from registry.api.pages import PAGED, asks, page
-from registry.api.routes import DirectRoute
+from registry.api.pages import PAGED, page
+from registry.api.routes import DirectRoute, asks
 from registry.api.tasks import relay_reward
 from registry.wire import TransactionAnswer
 from registry.wire_tasks import ServiceBody, ServicesBody

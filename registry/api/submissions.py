@@ -15,8 +15,8 @@ from registry.api.exchange import (
     read_json,
     service_of,
 )
-from registry.api.pages import asks, integer, page_size
-from registry.api.routes import DirectRoute
+from registry.api.pages import integer, page_size
+from registry.api.routes import DirectRoute, asks
 from registry.api.threads import in_waiting
 from registry.api.versions import relay
 from registry.core.ids import Address, VersionId, parse_hex32, read_count

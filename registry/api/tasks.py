@@ -3,8 +3,8 @@
 from fastapi import APIRouter, Request, Response
 
 from registry.api.exchange import SELF_SIGNED, Number, answer, caller_of, in_thread, post, service_of
-from registry.api.pages import PAGED, asks, integer, page, page_size
-from registry.api.routes import DirectRoute
+from registry.api.pages import PAGED, integer, page, page_size
+from registry.api.routes import DirectRoute, asks
 from registry.core.ids import to_address
 from registry.errors import Malformed
 from registry.service import Asker

@@ -9,8 +9,8 @@ from starlette.convertors import Convertor, register_url_convertor
 
 from registry.api.content import Asked, content_response
 from registry.api.exchange import SELF_SIGNED, admission_of, answer, caller_of, in_thread, post, service_of
-from registry.api.pages import PAGED, asks, integer, page, page_size
-from registry.api.routes import DirectRoute
+from registry.api.pages import PAGED, integer, page, page_size
+from registry.api.routes import DirectRoute, asks
 from registry.api.shapes import grant_answer, kin_answer, model_answer, version_answer, version_json
 from registry.core.ids import hex32
 from registry.core.refs import Reference, parse_reference
@@ -25,8 +25,8 @@ from registry.wire import RawTransaction, TransactionAnswer, VersionAnswer
 
 router = APIRouter(tags=["models"], route_class=DirectRoute)
 _SEARCHED = (
-    *("q", "tag", "near", "carrier_hz", "scenario", "cell", "metric", "dataset", "participant"),
-    "sort",
+    *("q", "tag", "near", "carrier_hz", "scenario", "cell"),
+    *("metric", "dataset", "participant", "sort"),
 )
 Handler = Callable[[Request], Awaitable[Response]]
 

@@ -59,7 +59,7 @@ def _serve(service: Service, settings: Settings, listener: socket.socket, asked:
     # uvicorn has handlers of its own while it runs and raises the signal again in the end: ours hear it then.
     asked.tell(stop)
     sys.setswitchinterval(SWITCH_S)
-    # What stands now stands until the end: the collector need not walk through it again and again.
+    # What stands now stands until the end: to look through it for garbage would stop every thread meanwhile.
     gc.collect()
     gc.freeze()
     server.run(sockets=[listener])

@@ -138,7 +138,9 @@ def test_the_doctor_finds_nothing_wrong_while_everything_runs(stack: Stack) -> N
 def test_what_is_not_sealed_yet_can_be_withdrawn_and_what_waits_is_sealed_in_its_turn(stack: Stack) -> None:
     # A large item spends the sealing budget of two epochs: what comes behind it stays pending so long.
     submit(stack, "local/large", 10, side=128)
-    late = submit(stack, "local/late", 11, "--no-wait")["version_id"]
+    cancelled = submit(stack, "local/late", 11, "--no-wait")
+    assert cancelled["state"] == "pending"
+    late = cancelled["version_id"]
     stack.do("submission", "cancel", late)
     behind = [
         submit(stack, "local/patient", 12, "--no-wait"),

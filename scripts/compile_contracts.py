@@ -138,8 +138,9 @@ def is_current(entry: Path, artifact: Path) -> bool:
 
 def is_reproduced(entry: Path, artifact: Path) -> bool:
     """Whether the compiler makes the committed artifact, byte for byte, of the sources that are there."""
-    # This file too: it says what an artifact holds.
-    key = hashlib.sha256(Path(__file__).read_bytes() + source_hash(gather(entry)).encode())
+    # The name, because two that import each other have the same sources; this file, because it says what an
+    # artifact holds.
+    key = hashlib.sha256(Path(__file__).read_bytes() + f"{entry.name} {source_hash(gather(entry))}".encode())
     made = CACHE / "compiled" / key.hexdigest()
     if not made.exists():
         made.parent.mkdir(parents=True, exist_ok=True)

@@ -8,19 +8,20 @@ own, or an advisory one per schema.
 import re
 import sqlite3
 from collections import namedtuple
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 from sqlalchemy import (
     URL,
+    Compiled,
     Connection,
     Dialect,
     Engine,
-    Insert,
     Select,
     Table,
     Text,
@@ -52,7 +53,7 @@ class ExactText(TypeDecorator[str]):
 
     def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
         """A NUL becomes U+FFFD on every database, so that all projections are the same."""
-        return None if value is None else value.replace("\0", "\ufffd")
+        return None if value is None else str(_stored(value))
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,42 +62,31 @@ class _Compiled:
     constants: dict[str, Any]
     order: list[str] | None
 
+    def bound(self, values: Mapping[str, object]) -> Any:
+        """The values as this driver takes them: by place, or by name."""
+        return values if self.order is None else [values[name] for name in self.order]
 
-class _Prepared:
-    """A statement that nearly every request runs: compiled once for each kind of database.
+
+class Lookup:
+    """A read that nearly every request makes: compiled once for each kind of database.
 
     It runs on the driver's own cursor. SQLAlchemy takes six times as long over such a statement as SQLite
     takes to answer it.
     """
 
-    def __init__(self, statement: Select[Any] | Insert) -> None:
+    def __init__(self, statement: Select[Any]) -> None:
         self._statement = statement
         self._compiled: dict[str, _Compiled] = {}
-
-    @contextmanager
-    def _executed(self, connection: Connection, values: Mapping[str, object]) -> Iterator[Any]:
-        dialect = connection.dialect
-        compiled = self._compiled.get(dialect.name)
-        if compiled is None:
-            made = self._statement.compile(dialect=dialect)
-            compiled = self._compiled[dialect.name] = _Compiled(str(made), made.params, made.positiontup)
-        given = {**compiled.constants, **values}
-        order = compiled.order
-        with closing(connection.connection.cursor()) as cursor:
-            cursor.execute(compiled.text, given if order is None else [given[name] for name in order])
-            yield cursor
-
-
-class Lookup(_Prepared):
-    """A prepared read."""
-
-    def __init__(self, statement: Select[Any]) -> None:
-        super().__init__(statement)
         self._row = namedtuple("Row", statement.selected_columns.keys())  # type: ignore[misc]
 
     def rows(self, connection: Connection, **values: object) -> list[Any]:
         """The rows, with their columns as attributes."""
-        with self._executed(connection, values) as cursor:
+        dialect = connection.dialect
+        compiled = self._compiled.get(dialect.name)
+        if compiled is None:
+            compiled = self._compiled[dialect.name] = _compiled(self._statement.compile(dialect=dialect))
+        with closing(connection.connection.cursor()) as cursor:
+            cursor.execute(compiled.text, compiled.bound({**compiled.constants, **values}))
             return [self._row(*row) for row in cursor.fetchall()]
 
     def first(self, connection: Connection, **values: object) -> Any:
@@ -104,16 +94,31 @@ class Lookup(_Prepared):
         return next(iter(self.rows(connection, **values)), None)
 
 
-class Addition(_Prepared):
-    """A prepared insert. Its values go to the driver as they are, past `ExactText`."""
+def add_rows(connection: Connection, table: Table, rows: Sequence[Mapping[str, object]]) -> None:
+    """Add rows of one shape; where a key is taken, the driver's own IntegrityError.
 
-    def __init__(self, table: Table) -> None:
-        super().__init__(insert(table))
+    The driver's own `executemany`: SQLAlchemy takes longer to bind a row than SQLite takes to write it.
+    """
+    if not rows:
+        return
+    compiled = _insertion(table, tuple(rows[0]), connection.dialect)
+    given = [compiled.bound({name: _stored(value) for name, value in row.items()}) for row in rows]
+    with closing(connection.connection.cursor()) as cursor:
+        cursor.executemany(compiled.text, given)
 
-    def add(self, connection: Connection, row: Mapping[str, object]) -> None:
-        """Add the row; where its key is taken, the driver's own IntegrityError."""
-        with self._executed(connection, row):
-            pass
+
+@lru_cache(maxsize=256)
+def _insertion(table: Table, columns: tuple[str, ...], dialect: Dialect) -> _Compiled:
+    return _compiled(insert(table).compile(dialect=dialect, column_keys=list(columns)))
+
+
+def _compiled(made: Compiled) -> _Compiled:
+    return _Compiled(str(made), made.params, made.positiontup)  # type: ignore[attr-defined]
+
+
+def _stored(value: object) -> object:
+    """A value as `ExactText` would bind it."""
+    return value.replace("\0", "\ufffd") if isinstance(value, str) else value
 
 
 def sqlite_url(path: Path) -> str:

@@ -3,10 +3,10 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, Engine, insert, select, tuple_
+from sqlalchemy import Connection, Engine, select, tuple_
 
 from registry.core.ids import Address, hex32
-from registry.database import reading
+from registry.database import add_rows, reading
 from registry.index import schema as t
 from registry.index.records import Line
 
@@ -93,8 +93,7 @@ def project_entries(connection: Connection, lines: Sequence[Line]) -> None:
                     "subject": move.subject,
                 }
             )
-    if rows:
-        connection.execute(insert(t.entries), rows)
+    add_rows(connection, t.entries, rows)
 
 
 def _balance(connection: Connection, account: Address) -> int:

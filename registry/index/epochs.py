@@ -5,9 +5,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Row, Select, func, insert, select
+from sqlalchemy import Connection, Engine, Row, Select, func, select
 
-from registry.database import reading
+from registry.database import add_rows, reading
 from registry.index import schema as t
 from registry.index.records import Line
 
@@ -128,7 +128,7 @@ def project_epochs(connection: Connection, lines: Iterable[Line]) -> None:
         # The menu of an epoch is the first that is said in it, and the close before it the last of another.
         epoch = line.args["epoch"] if line.name == "MenuSet" else epoch
         rows.append({"block": line.block, "log_index": line.log_index, "epoch": epoch})
-    connection.execute(insert(t.market), rows)
+    add_rows(connection, t.market, rows)
     _insert_closes(connection, wanted)
     _insert_batches(connection, wanted)
 
@@ -139,8 +139,7 @@ def _insert_closes(connection: Connection, lines: Sequence[Line]) -> None:
         for line in lines
         if (span := _span(line)) is not None
     ]
-    if rows:
-        connection.execute(insert(t.closes), rows)
+    add_rows(connection, t.closes, rows)
 
 
 def _span(line: Line) -> tuple[int, int, int] | None:
@@ -166,8 +165,7 @@ def _insert_batches(connection: Connection, lines: Sequence[Line]) -> None:
         for line in lines
         if line.name == "BatchSealed"
     ]
-    if rows:
-        connection.execute(insert(t.batches), rows)
+    add_rows(connection, t.batches, rows)
 
 
 def _events() -> Select[Any]:

@@ -2,8 +2,9 @@
 
 from collections.abc import Mapping
 
-from sqlalchemy import Connection, Table, bindparam, func, insert, select
+from sqlalchemy import Connection, Table, bindparam, func, select
 
+from registry.database import add_rows
 from registry.index import schema as t
 from registry.index.records import Line
 
@@ -43,5 +44,5 @@ class Rows:
     def write(self) -> None:
         """Write everything added."""
         for table, rows in self._rows.items():
-            self._connection.execute(insert(table), rows)
+            add_rows(self._connection, table, rows)
         self._rows.clear()

@@ -6,10 +6,10 @@ The cursor is the newest row of `blocks`: a crash between two blocks resumes beh
 import json
 from collections.abc import Iterable, Sequence
 
-from sqlalchemy import Connection, Engine, delete, insert, select
+from sqlalchemy import Connection, Engine, delete, select
 
 from registry.core.ids import hex32, name_hash
-from registry.database import reading, writing
+from registry.database import add_rows, reading, writing
 from registry.index import schema as t
 from registry.index.accounts import project_entries
 from registry.index.epochs import project_epochs
@@ -50,10 +50,8 @@ class Projection:
         with writing(self._engine) as connection:
             if _cursor(connection) != after:
                 return False
-            connection.execute(
-                insert(t.blocks),
-                [{"number": b.number, "hash": hex32(b.hash), "time": b.time} for b in blocks],
-            )
+            marks = [{"number": b.number, "hash": hex32(b.hash), "time": b.time} for b in blocks]
+            add_rows(connection, t.blocks, marks)
             rows = Rows(connection)
             for line in lines:
                 rows.put(t.events, _event_row(line))

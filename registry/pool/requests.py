@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Engine, delete, insert, select
 
-from registry.database import Addition, reading, writing
+from registry.database import add_rows, reading, writing
 from registry.errors import Conflict, Unauthenticated
 from registry.pool.migrations import prepare
 from registry.pool.schema import answers, nonces
@@ -13,7 +13,6 @@ from registry.pool.seals import RowSeal
 DAY_S = 86_400
 SWEEP_S = 60
 """So long what is over may still lie there."""
-_TAKE = Addition(nonces)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +41,7 @@ class Requests:
                 connection.execute(delete(nonces).where(nonces.c.created < now - 2 * self._window_s))
                 self._swept = now
             try:
-                _TAKE.add(connection, row | {"seal": self._seal.of(nonces, row)})
+                add_rows(connection, nonces, [row | {"seal": self._seal.of(nonces, row)}])
             except self._engine.dialect.loaded_dbapi.IntegrityError as e:
                 raise Unauthenticated(
                     f"the request of {address} was sent before: its nonce is used",

@@ -17,7 +17,6 @@ from sqlalchemy import (
     cast,
     delete,
     func,
-    insert,
     literal,
     select,
     text,
@@ -25,7 +24,7 @@ from sqlalchemy import (
 )
 
 from registry.core.ids import Address, VersionId, hex32, parse_hex32
-from registry.database import claiming, reading, writing
+from registry.database import add_rows, claiming, reading, writing
 from registry.pool.migrations import prepare
 from registry.pool.rows import Entry, Filed, PoolState, columns_of, entry_of, expiry, filed_of
 from registry.pool.schema import submissions
@@ -63,7 +62,7 @@ class Pool:
             for start in range(0, len(wanted), 500):
                 again = submissions.c.version_id.in_(wanted[start : start + 500])
                 connection.execute(delete(submissions).where(again))
-            connection.execute(insert(submissions), rows)
+            add_rows(connection, submissions, rows)
         self._announce()
 
     def get(self, version_id: VersionId) -> Entry | None:

@@ -3,10 +3,10 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Engine, bindparam, delete, func, insert, select, update
+from sqlalchemy import Engine, bindparam, delete, func, select, update
 
 from registry.core.cid import Cid
-from registry.database import reading, writing
+from registry.database import add_rows, reading, writing
 from registry.pool.migrations import prepare
 from registry.pool.schema import uploads
 from registry.pool.seals import RowSeal
@@ -51,9 +51,7 @@ class Uploads:
                     del new[cid]
             if new:
                 rows = [_row(file) for file in new.values()]
-                connection.execute(
-                    insert(uploads), [row | {"seal": self._seal.of(uploads, row)} for row in rows]
-                )
+                add_rows(connection, uploads, [row | {"seal": self._seal.of(uploads, row)} for row in rows])
 
     def get(self, cid: Cid) -> Upload | None:
         """What is known of a file."""

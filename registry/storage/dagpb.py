@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from registry.core.cid import DAG_PB, Cid
 from registry.errors import Malformed
 
-RAW_DATA, DIRECTORY, FILE = 0, 1, 2
+RAW_DATA, DIRECTORY, FILE, SHARD = 0, 1, 2, 5
 _CIDV0_PREFIX = b"\x12\x20"
 
 
@@ -133,6 +133,8 @@ def decode_unixfs(node: Node) -> UnixFs:
             size = value
         elif tag == 0x20 and isinstance(value, int):
             block_sizes.append(value)
+        elif kind == SHARD:
+            raise Malformed("a sharded directory (HAMT) is not read here", hint="make smaller directories")
         else:
             raise Malformed(f"a UnixFS message with field tag {tag:#x} is not supported")
     message = UnixFs(kind, content, size, tuple(block_sizes))

@@ -268,4 +268,4 @@ def _unixfs(cid: Cid, block: bytes) -> tuple[Node, UnixFs]:
         node = decode_node(block)
         return node, decode_unixfs(node)
     except Malformed as e:
-        raise Malformed(f"{cid} is no UnixFS: {e.message}") from e
+        raise Malformed(f"{cid} is no UnixFS: {e.message}", hint=e.hint) from e

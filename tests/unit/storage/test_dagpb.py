@@ -86,3 +86,11 @@ def test_what_is_neither_file_nor_plain_directory_is_refused(data: bytes | None)
 
 def test_a_link_in_cidv0_names_the_same_content() -> None:
     assert NodeLink(b"\x12\x20" + bytes(32), b"", 0).cid == Cid(DAG_PB, bytes(32))
+
+
+def test_a_sharded_directory_is_named_as_what_it_is():
+    # What Kubo writes for 6,000 names: type 5, a bitmap, hash 0x22, a fanout of 256.
+    data = b"\x08\x05\x12\x01\xff\x28\x22\x30\x80\x02"
+    with pytest.raises(Malformed, match="sharded directory") as found:
+        decode_unixfs(Node((), data))
+    assert found.value.hint == "make smaller directories"

@@ -33,6 +33,7 @@ class Run:
         self._found = found
         self._record = record
         self._path = path
+        self._seconds_before = float(str(record["seconds"]))
         self._taken: list[float] = []
         self._sealed: list[float] = []
 
@@ -76,6 +77,7 @@ class Run:
             }
         )
         self._record["count"] = done
+        self._record["seconds"] = round(self._seconds_before + seconds, 1)
         self._path.write_text(json.dumps(self._record, indent=1) + "\n")
         print(f"submissions: {done}, {here / seconds:.0f}/s, {samples[-1]['memory_mib']}", flush=True)
 

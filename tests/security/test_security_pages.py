@@ -1,4 +1,4 @@
-"""SECURITY.md and docs/security.md name tests and files that exist."""
+"""SECURITY.md, docs/security.md and docs/operations.md name tests and files that exist."""
 
 import re
 from pathlib import Path
@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
+FILE = re.compile(r"(?<![\w/])(?:tests|scripts|registry|contracts|docs)/[\w./-]*\w")
 NAMED = re.compile(r"((?:tests|scripts|registry|contracts)/[\w./]+)?(?:::(\w+))?")
 
 
@@ -22,3 +23,10 @@ def test_what_a_page_names_is_there(page: str) -> None:
         if match[2]:
             assert file is not None
             assert re.search(rf"^def {match[2]}\b", file.read_text(), re.MULTILINE), quoted
+
+
+@pytest.mark.parametrize("page", ["SECURITY.md", "docs/security.md", "docs/operations.md"])
+def test_what_a_command_runs_is_there(page: str) -> None:
+    named = set(FILE.findall((ROOT / page).read_text()))
+    assert len(named) > 10
+    assert not [name for name in sorted(named) if not (ROOT / name).exists()]

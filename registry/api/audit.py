@@ -6,11 +6,19 @@ from dataclasses import asdict
 
 from fastapi import APIRouter, Request, Response
 
-from registry.api.exchange import answer, caller_of, in_thread, json_body, once, read_shape, service_of
+from registry.api.exchange import (
+    answer,
+    caller_of,
+    fields_of,
+    in_thread,
+    json_body,
+    once,
+    read_shape,
+    service_of,
+)
 from registry.api.pages import PAGED, integer, page, page_size
 from registry.api.routes import DirectRoute, asks
 from registry.audit.rows import Filter
-from registry.core.ids import VersionId
 from registry.core.refs import parse_reference
 from registry.errors import Malformed, NotFound
 from registry.service.audits import Audits, row_json
@@ -136,12 +144,13 @@ async def show_impact(request: Request, ref: str) -> Response:
     await caller_of(request, "audit")
     audits, service = audits_of(request), service_of(request)
 
-    def tainted() -> list[VersionId]:
-        found = audits.tainted_by(ref)
-        return found or [service.catalogue.resolve(parse_reference(ref)).version_id]
+    def asked() -> Response:
+        tainted = audits.tainted_by(ref) or [service.catalogue.resolve(parse_reference(ref)).version_id]
+        found = audits.impact(tainted)
+        return answer({**fields_of(found), "people": found.people})
 
-    found = await in_thread(lambda: audits.impact(tainted()))
-    return answer({**asdict(found), "people": list(found.people)})
+    # Written there too: ten thousand deliveries would keep everybody else waiting.
+    return await in_thread(asked)
 
 
 @router.post("/v1/audit/evidence", response_class=Response, openapi_extra=asks(*_FILTERS))

@@ -7,7 +7,7 @@ from the kept answer when it comes again.
 import json
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from typing import Annotated, Any, TypeVar
 
 from fastapi import Path, Request, Response
@@ -161,12 +161,12 @@ def read_shape(shape: type[Shape], body: bytes) -> Shape:
 
 
 def answer(value: object, status: int = 200) -> Response:
-    """A JSON response; pydantic shapes by their aliases."""
+    """A JSON response; pydantic shapes by their aliases, dataclasses by their fields."""
     return Response(to_json(value), status_code=status, media_type="application/json")
 
 
 def to_json(value: object) -> bytes:
-    """The JSON of shapes, lists of shapes and plain values."""
+    """The JSON of shapes, dataclasses, lists of them and plain values."""
     if isinstance(value, BaseModel):
         return value.model_dump_json(by_alias=True).encode()
     return json.dumps(value, separators=(",", ":"), default=_shape_json).encode()
@@ -175,7 +175,14 @@ def to_json(value: object) -> bytes:
 def _shape_json(value: object) -> object:
     if isinstance(value, BaseModel):
         return value.model_dump(mode="json", by_alias=True)
+    if is_dataclass(value):
+        return fields_of(value)
     raise TypeError(f"{type(value).__name__} is no JSON value")
+
+
+def fields_of(value: Any) -> dict[str, Any]:
+    """A dataclass as an object; what its fields hold is not copied, as `asdict` would."""
+    return {one.name: getattr(value, one.name) for one in fields(value)}
 
 
 async def post(

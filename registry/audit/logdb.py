@@ -141,11 +141,11 @@ class LogDatabase(LogFile):
             found = self._rows(self._own, _TREES + "hash = ?", (key_hash(key),))
         return _tree(found[0]) if found else None
 
-    def trees(self, keys: Sequence[str]) -> list[KeyTree]:
-        """Those of these keys' trees that exist, in any order."""
+    def trees(self, wanted: Sequence[bytes]) -> list[KeyTree]:
+        """Those trees that exist of the keys with these hashes, in any order."""
         found: list[KeyTree] = []
-        for first in range(0, len(keys), _AT_ONCE):
-            hashes = tuple(key_hash(key) for key in keys[first : first + _AT_ONCE])
+        for first in range(0, len(wanted), _AT_ONCE):
+            hashes = tuple(wanted[first : first + _AT_ONCE])
             sql = f"{_TREES}hash IN ({','.join('?' * len(hashes))})"
             found += map(_tree, self._rows(self._own, sql, hashes))
         return found

@@ -4,8 +4,9 @@ A gateway does it before it signs a checkpoint, a witness before it co-signs one
 so a map that differs from the entries cannot be explained by different code.
 """
 
-from collections.abc import Iterable, Sequence, Set
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 
 from registry.audit.logdb import LOG_TREE, KeyTree, LogDatabase
 from registry.core.log import decode_entry, keys_of
@@ -65,31 +66,30 @@ class LogIndex:
     def write(self, entries: Sequence[Pending]) -> MapChange:
         """Grow the log's tree and the keys' trees, inside a transaction; what changes in the map."""
         database, whole = self._database, self._whole()
-        of_key: dict[str, list[Pending]] = {}
+        of_key: defaultdict[str, list[Pending]] = defaultdict(list)
         for entry in entries:
             for key in entry.keys:
-                of_key.setdefault(key, []).append(entry)
-        held = database.trees(list(of_key))
-        new = self._new_trees(of_key.keys() - {tree.key for tree in held}, of_key)
-        postings: list[tuple[int, int, int]] = []
-        done = [(LOG_TREE, node) for node in _grow(whole, entries)]
-        for tree in (*held, *new):
-            mine, first = of_key[tree.key], tree.edge.size
-            postings += [(tree.id, first + place, entry.index) for place, entry in enumerate(mine)]
-            done += [(tree.id, node) for node in _grow(tree, mine)]
-        database.insert_postings(postings)
-        database.insert_nodes(done)
-        database.save_trees([whole, *held])
-        database.add_trees(new)
-        return MapChange(_leaves(new), _leaves(held))
+                of_key[key].append(entry)
+        hashes = {key: key_hash(key) for key in of_key}
+        held = database.trees([where for where in hashes.values() if not self.map.is_new(where)])
+        new = hashes.keys() - {tree.key for tree in held}
+        rows = _Rows([(LOG_TREE, node) for node in _grow(whole, entries)])
+        changed = [rows.take(tree, of_key[tree.key]) for tree in held]
+        added = []
 
-    def _new_trees(self, keys: Set[str], in_order: Iterable[str]) -> list[KeyTree]:
-        """Numbered as their keys first appear."""
-        named = (key for key in in_order if key in keys)
-        return [
-            KeyTree(number, key, key_hash(key), Frontier(), EMPTY_ROOT)
-            for number, key in enumerate(named, self._database.next_tree())
-        ]
+        def grown() -> Iterator[KeyTree]:
+            # Numbered as their keys first appear, and not kept: nearly every entry brings one.
+            named = (key for key in of_key if key in new)
+            for number, key in enumerate(named, database.next_tree()):
+                tree = KeyTree(number, key, hashes[key], Frontier(), EMPTY_ROOT)
+                added.append(rows.take(tree, of_key[key]))
+                yield tree
+
+        database.save_trees([whole, *held])
+        database.add_trees(grown())
+        database.insert_postings(rows.postings())
+        database.insert_nodes(rows.nodes)
+        return MapChange(added, changed)
 
     def update_map(self, change: MapChange) -> None:
         """Take the keys' new roots into the map; readers of the map must wait."""
@@ -99,14 +99,30 @@ class LogIndex:
 
     def rebuild_map(self) -> None:
         """Make the map again from the file: after a rollback, or when it has outgrown its arrays."""
-        self.map = SparseMap(self._database, self._database.key_count() * 4)
+        self.map = SparseMap(self._database, self._database.key_count() * 2)
+
+
+@dataclass(frozen=True, slots=True)
+class _Rows:
+    """What the trees' growth adds to the file."""
+
+    nodes: list[tuple[int, Completed]]
+    grown: list[tuple[int, int, Sequence[Pending]]] = field(default_factory=list)
+
+    def postings(self) -> Iterable[tuple[int, int, int]]:
+        """Where each entry stands in the trees of its keys."""
+        for tree, first, entries in self.grown:
+            for place, entry in enumerate(entries, first):
+                yield tree, place, entry.index
+
+    def take(self, tree: KeyTree, entries: Sequence[Pending]) -> MapLeaf:
+        """Grow the tree of a key by its new entries; its new leaf in the map."""
+        self.grown.append((tree.id, tree.edge.size, entries))
+        self.nodes.extend((tree.id, node) for node in _grow(tree, entries))
+        return MapLeaf(tree.hash or key_hash(tree.key), tree.edge.size, tree.root)
 
 
 def _grow(tree: KeyTree, entries: Iterable[Pending]) -> list[Completed]:
-    done = tree.edge.extend((entry.leaf for entry in entries), step=HEIGHT)
+    done = tree.edge.extend([entry.leaf for entry in entries], step=HEIGHT)
     tree.root = tree.edge.root()
     return done
-
-
-def _leaves(trees: Iterable[KeyTree]) -> list[MapLeaf]:
-    return [MapLeaf(tree.hash or key_hash(tree.key), tree.edge.size, tree.root) for tree in trees]

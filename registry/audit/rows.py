@@ -17,8 +17,7 @@ CHAIN, GATEWAY = "chain", "gateway"
 LOGS = (CHAIN, GATEWAY)
 
 
-def _nothing() -> Mapping[str, Any]:
-    return MappingProxyType({})
+_NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +38,9 @@ class Row:
     basis: str | None
     block: int | None
     tx_hash: str | None
-    details: Mapping[str, Json] = field(default_factory=_nothing)
-    commitments: Mapping[str, str] = field(default_factory=_nothing)
-    opened: Mapping[str, str] = field(default_factory=_nothing)
+    details: Mapping[str, Json] = field(default_factory=lambda: _NOTHING)
+    commitments: Mapping[str, str] = field(default_factory=lambda: _NOTHING)
+    opened: Mapping[str, str] = field(default_factory=lambda: _NOTHING)
 
     @property
     def name(self) -> str:
@@ -79,8 +78,9 @@ class Row:
 def row_of(log: str, record: Recorded, openings: Iterable[Opening] = ()) -> Row:
     """The row of an entry; the openings that belong to it are checked and shown, others are passed over."""
     given = cast(dict[str, Any], as_json(record.raw))
-    at, cell = given.get("at") or {}, given.get("cell") or {}
-    commitments = given.get("commitments", {})
+    at, cell = given.get("at", _NOTHING), given.get("cell", _NOTHING)
+    hidden = given.get("commitments")
+    commitments = MappingProxyType(hidden) if hidden else _NOTHING
     return Row(
         log=log,
         index=record.index,
@@ -97,8 +97,8 @@ def row_of(log: str, record: Recorded, openings: Iterable[Opening] = ()) -> Row:
         block=at.get("block"),
         tx_hash=at.get("tx_hash"),
         details=MappingProxyType(given.get("details", {})),
-        commitments=MappingProxyType(commitments),
-        opened=MappingProxyType(_opened(commitments, openings)) if commitments else _nothing(),
+        commitments=commitments,
+        opened=MappingProxyType(_opened(commitments, openings)) if hidden else _NOTHING,
     )
 
 

@@ -287,7 +287,7 @@ class Recorded:
 
 def as_json(raw: bytes) -> dict[str, Json]:
     """An entry's bytes as a JSON object, for a wire or a page."""
-    return cast(dict[str, Json], json.loads(raw))
+    return cast(dict[str, Json], json.loads(raw.decode()))
 
 
 def from_json(given: object) -> bytes:

@@ -13,17 +13,18 @@ Because the path of a key is fixed by its own hash, one root gives every key exa
 >>> verify_absent(proof, "kind:stop", grown.root())
 """
 
-from bisect import bisect_left, insort
+from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
+from itertools import groupby
 from typing import Protocol
 
 from registry.errors import VerificationFailed
 
 EMPTY = bytes(32)
 _SPARE_LEVELS = 1
-_MAX_DEPTH = 22
+_MAX_DEPTH = 21
 
 
 def key_hash(key: str) -> bytes:
@@ -80,32 +81,35 @@ class SortedLeaves:
 
     def between(self, first: bytes, last: bytes) -> Sequence[MapLeaf]:
         """The leaves with first ≤ key ≤ last, sorted."""
-        start = bisect_left(self._keys, first)
-        found = []
-        for key in self._keys[start:]:
-            if key > last:
-                break
-            found.append(self._by_key[key])
-        return found
+        first_place, end = bisect_left(self._keys, first), bisect_right(self._keys, last)
+        return [self._by_key[key] for key in self._keys[first_place:end]]
 
 
-def subtree(leaves: Sequence[MapLeaf], depth: int) -> bytes:
+_Hashed = tuple[bytes, bytes]
+"""A leaf as its subtree needs it: its key and its hash."""
+
+
+def _hashed(leaves: Iterable[MapLeaf]) -> list[_Hashed]:
+    return [(leaf.key, leaf.hash()) for leaf in leaves]
+
+
+def subtree(leaves: Sequence[_Hashed], depth: int) -> bytes:
     """The hash of the subtree at `depth` that holds exactly these sorted leaves: the definition."""
     if not leaves:
         return EMPTY
     if len(leaves) == 1:
-        return leaves[0].hash()
+        return leaves[0][1]
     middle = _first_right(leaves, depth)
     left, right = subtree(leaves[:middle], depth + 1), subtree(leaves[middle:], depth + 1)
     return sha256(b"\x01" + left + right).digest()
 
 
-def _first_right(leaves: Sequence[MapLeaf], depth: int) -> int:
+def _first_right(leaves: Sequence[_Hashed], depth: int) -> int:
     """How many of the sorted leaves go left at this depth."""
     low, high = 0, len(leaves)
     while low < high:
         middle = (low + high) // 2
-        if _bit(leaves[middle].key, depth):
+        if _bit(leaves[middle][0], depth):
             high = middle
         else:
             low = middle + 1
@@ -119,8 +123,9 @@ def _bit(key: bytes, depth: int) -> int:
 class SparseMap:
     """The map's upper levels in flat arrays; what lies below them is read from `leaves`.
 
-    Keys are hashes, so they spread evenly: with at most one leaf for two cells of the lowest array
-    an update costs O(log n) hashes, and seldom a read of `leaves`.
+    Keys are hashes, so they spread evenly. A leaf that is alone in its cell of the lowest array is known by
+    its key and hash: the `leaves` are read only of cells that hold several, at most one in ten while there
+    are two cells for each leaf. An update costs O(log n) hashes.
     """
 
     def __init__(self, leaves: Leaves, count: int = 0) -> None:
@@ -129,10 +134,17 @@ class SparseMap:
         self._depth = min(max(count, 1).bit_length() + _SPARE_LEVELS, _MAX_DEPTH)
         self._levels = [bytearray(32 << level) for level in range(self._depth + 1)]
         self._counts = [bytearray(1 << level) for level in range(self._depth + 1)]
+        self._alone = bytearray(32 << self._depth)
         self._held = 0
-        for first in range(256):  # in pieces: a million leaves are never in memory together
-            prefix = bytes([first])
-            self.update(added=leaves.between(prefix + EMPTY[1:], prefix + b"\xff" * 31))
+        bits = min(8, self._depth)
+        for piece in range(1 << bits):  # a million leaves are never in memory together
+            held = self._under(piece << (256 - bits), bits)
+            self._held += len(held)
+            cells = set()
+            for cell, found in groupby(held, self._cell_of):
+                self._put(cell, list(found))
+                cells.add(cell)
+            self._fold_above(cells)
 
     def root(self) -> bytes:
         """The root over all leaves."""
@@ -143,52 +155,75 @@ class SparseMap:
         """True when updates became slow and a new map over the same leaves should be made."""
         return self._depth < _MAX_DEPTH and 2 * self._held > 1 << self._depth
 
-    def _cell(self, level: int, index: int) -> bytes:
+    def is_new(self, key: bytes) -> bool:
+        """True when the map shows at once that it has no leaf of this key; False says nothing."""
+        cell = self._path(key)
+        return not self._counts[-1][cell] or (
+            self._counts[-1][cell] == 1 and self._alone[32 * cell : 32 * cell + 32] != key
+        )
+
+    def _path(self, key: bytes) -> int:
+        return int.from_bytes(key[:4], "big") >> (32 - self._depth)
+
+    def _cell_of(self, leaf: MapLeaf) -> int:
+        return self._path(leaf.key)
+
+    def _hash_at(self, level: int, index: int) -> bytes:
         return bytes(self._levels[level][32 * index : 32 * index + 32])
+
+    def _put(self, cell: int, held: Sequence[MapLeaf]) -> None:
+        """State what a cell of the lowest array holds."""
+        place = slice(32 * cell, 32 * cell + 32)
+        self._levels[-1][place] = subtree(_hashed(held), self._depth)
+        self._counts[-1][cell] = min(len(held), 2)
+        if len(held) == 1:
+            self._alone[place] = held[0].key
 
     def update(self, *, added: Iterable[MapLeaf] = (), changed: Iterable[MapLeaf] = ()) -> None:
         """Take in leaves of new keys and new values of held ones; `leaves` already answers with them."""
-        shift = 256 - self._depth
-        fresh: dict[int, list[MapLeaf]] = {}
+        lowest, counts, alone = self._levels[-1], self._counts[-1], self._alone
+        cells, shared = set(), set()
         for leaf in added:
-            fresh.setdefault(int.from_bytes(leaf.key, "big") >> shift, []).append(leaf)
             self._held += 1
-        cells = set(fresh)
-        lowest, counts = self._levels[-1], self._counts[-1]
-        for leaf in changed:
-            cell = int.from_bytes(leaf.key, "big") >> shift
-            # Alone in its cell and still so: nothing else there has to be read.
-            if counts[cell] == 1 and cell not in fresh:
-                lowest[32 * cell : 32 * cell + 32] = leaf.hash()
-                cells.add(cell)
-            else:
-                fresh.setdefault(cell, [])
-        for cell, new in fresh.items():
+            cell = self._path(leaf.key)
             cells.add(cell)
-            held = self._under(cell << shift, self._depth) if counts[cell] or not new else sorted(new)
-            lowest[32 * cell : 32 * cell + 32] = subtree(held, self._depth)
-            counts[cell] = min(len(held), 2)
-        for level in range(self._depth - 1, -1, -1):
-            cells = {cell >> 1 for cell in cells}
-            self._fold(level, cells)
+            place = slice(32 * cell, 32 * cell + 32)
+            if not counts[cell]:
+                lowest[place], alone[place], counts[cell] = leaf.hash(), leaf.key, 1
+            elif counts[cell] == 1:
+                both = sorted([(bytes(alone[place]), bytes(lowest[place])), (leaf.key, leaf.hash())])
+                lowest[place], counts[cell] = subtree(both, self._depth), 2
+            else:
+                shared.add(cell)
+        for leaf in changed:
+            cell = self._path(leaf.key)
+            cells.add(cell)
+            if counts[cell] == 1:
+                lowest[32 * cell : 32 * cell + 32] = leaf.hash()
+            else:
+                shared.add(cell)
+        for cell in shared:
+            self._put(cell, self._under(cell << (256 - self._depth), self._depth))
+        self._fold_above(cells)
 
-    def _fold(self, level: int, cells: set[int]) -> None:
-        """Recompute these cells of one array from the array below it.
+    def _fold_above(self, cells: Iterable[int]) -> None:
+        """Recompute what lies above these cells of the lowest array.
 
         A subtree with one leaf *is* that leaf, so its hash moves up unchanged.
         """
-        here, below = self._levels[level], self._levels[level + 1]
-        counts, under = self._counts[level], self._counts[level + 1]
-        for cell in cells:
-            left, right = under[2 * cell], under[2 * cell + 1]
-            place = 64 * cell
-            if left + right > 1:
-                here[32 * cell : 32 * cell + 32] = sha256(b"\x01" + below[place : place + 64]).digest()
-                counts[cell] = 2
-            else:
-                place += 0 if left else 32
-                here[32 * cell : 32 * cell + 32] = below[place : place + 32]
-                counts[cell] = left + right
+        for level in range(self._depth - 1, -1, -1):
+            cells = {cell >> 1 for cell in cells}
+            here, below = self._levels[level], self._levels[level + 1]
+            counts, under = self._counts[level], self._counts[level + 1]
+            for cell in cells:
+                left, right, place = under[2 * cell], under[2 * cell + 1], 64 * cell
+                if left + right > 1:
+                    here[32 * cell : 32 * cell + 32] = sha256(b"\x01" + below[place : place + 64]).digest()
+                    counts[cell] = 2
+                else:
+                    place += 0 if left else 32
+                    here[32 * cell : 32 * cell + 32] = below[place : place + 32]
+                    counts[cell] = left + right
 
     def prove(self, key: str) -> MapProof:
         """The proof of what the map says about a key, present or absent."""
@@ -198,15 +233,15 @@ class SparseMap:
         for level in range(self._depth):
             if self._counts[level][path >> (256 - level)] < 2:
                 return self._end(path, level, siblings)
-            siblings.append(self._cell(level + 1, (path >> (255 - level)) ^ 1))
+            siblings.append(self._hash_at(level + 1, (path >> (255 - level)) ^ 1))
         held = self._under(path, self._depth)
         depth = self._depth
         while len(held) > 1:
-            middle = _first_right(held, depth)
+            middle = _first_right(_hashed(held), depth)
             left, right = held[:middle], held[middle:]
             held, beside = (right, left) if _bit(wanted, depth) else (left, right)
             depth += 1
-            siblings.append(subtree(beside, depth))
+            siblings.append(subtree(_hashed(beside), depth))
         return MapProof(tuple(siblings), held[0] if held else None)
 
     def _end(self, path: int, level: int, siblings: list[bytes]) -> MapProof:

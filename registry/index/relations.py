@@ -2,12 +2,26 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy import Engine, select, union
+from sqlalchemy import BindParameter, Engine, bindparam, literal, select, union_all
 
 from registry.core.ids import VersionId, hex32
 from registry.database import reading
 from registry.index import schema as t
 from registry.index.rows import raw_bytes
+
+# Built once: an impact asks it for every few hundred versions it reaches.
+_SOME: BindParameter[str] = bindparam("parents", expanding=True)
+_LINKS = union_all(
+    select(t.parents.c.version_id, t.parents.c.parent, literal("parent")).where(
+        t.parents.c.parent.in_(_SOME)
+    ),
+    select(t.versions.c.version_id, t.fields.c.text, literal("component")).where(
+        t.fields.c.key == "component",
+        t.fields.c.text.in_(_SOME),
+        t.versions.c.manifest == t.fields.c.digest,
+    ),
+)
+_AT_ONCE = 500
 
 
 class Relations:
@@ -21,25 +35,22 @@ class Relations:
         """Whether a look takes microseconds and waits for nobody: a file of this machine, not a server."""
         return self.engine.dialect.name == "sqlite"
 
+    def links_below(self, parents: Sequence[str]) -> list[tuple[str, str, str]]:
+        """Child, parent and role of each link to these: `parent`, or `component` where a manifest says so."""
+        found: list[tuple[str, str, str]] = []
+        with reading(self.engine) as connection:
+            for start in range(0, len(parents), _AT_ONCE):
+                some = {"parents": parents[start : start + _AT_ONCE]}
+                found += connection.execute(_LINKS, some)
+        return found
+
     def children(self, version_ids: Sequence[VersionId]) -> dict[VersionId, list[VersionId]]:
         """The versions that name each of these as a parent or, in their manifests, as a component."""
-        wanted = [hex32(version_id) for version_id in version_ids]
-        found: dict[VersionId, list[VersionId]] = {version_id: [] for version_id in version_ids}
-        with reading(self.engine) as connection:
-            for start in range(0, len(wanted), 500):
-                some = wanted[start : start + 500]
-                by_parent = select(t.parents.c.parent, t.parents.c.version_id).where(
-                    t.parents.c.parent.in_(some)
-                )
-                by_component = select(t.fields.c.text.label("parent"), t.versions.c.version_id).where(
-                    t.fields.c.key == "component",
-                    t.fields.c.text.in_(some),
-                    t.versions.c.manifest == t.fields.c.digest,
-                )
-                for row in connection.execute(union(by_parent, by_component)):
-                    child = VersionId(bytes.fromhex(row.version_id[2:]))
-                    found[VersionId(bytes.fromhex(row.parent[2:]))].append(child)
-        return found
+        named = {hex32(version_id): version_id for version_id in version_ids}
+        found: dict[VersionId, dict[VersionId, None]] = {version_id: {} for version_id in version_ids}
+        for child, parent, _ in self.links_below(list(named)):
+            found[named[parent]][VersionId(raw_bytes(child))] = None
+        return {version_id: list(children) for version_id, children in found.items()}
 
     def components(self, version_ids: Sequence[VersionId]) -> list[VersionId]:
         """What the manifests of these versions name as their components."""

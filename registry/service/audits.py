@@ -134,21 +134,22 @@ class Audits:
 
     def impact(self, tainted: list[VersionId]) -> Impact:
         """Every descendant, every alias that pointed to one and when, everyone who retrieved one."""
-        links = self._links_below(tainted)
-        affected = {hex32(version) for version in tainted} | {link.child for link in links}
+        sources = [hex32(version) for version in tainted]
+        links = self._links_below(sources)
+        affected = {*sources, *(link.child for link in links)}
         rows = [
             *self._rows(Filter(log=CHAIN, kind="alias_set")),
             *self._rows(Filter(log=CHAIN, kind="status_changed")),
             *rows_about(self.log(GATEWAY), GATEWAY, affected, openings=self._openings),
-            *self._registrations(tainted),
+            *self._registrations(sources),
         ]
-        found = impact([hex32(version) for version in tainted], links=links, rows=rows)
+        found = impact(sources, links=links, rows=rows)
         names = self._models(one.version for one in found.aliases)
         aliases = (replace(one, model=names.get(one.version, one.model)) for one in found.aliases)
         return replace(found, aliases=tuple(aliases))
 
-    def _registrations(self, versions: list[VersionId]) -> list[Row]:
-        rows = rows_about(self.log(CHAIN), CHAIN, map(hex32, versions))
+    def _registrations(self, versions: Iterable[str]) -> list[Row]:
+        rows = rows_about(self.log(CHAIN), CHAIN, versions)
         return [row for row in rows if row.kind == "registered"]
 
     def _named(self, rows: Sequence[Row]) -> list[Row]:
@@ -196,15 +197,13 @@ class Audits:
             },
         )
 
-    def _links_below(self, tainted: list[VersionId]) -> list[Link]:
+    def _links_below(self, tainted: Sequence[str]) -> list[Link]:
         found: list[Link] = []
         seen, frontier = set(tainted), list(tainted)
         while frontier and len(seen) < _MAX_AFFECTED:
-            children = self._index.children(frontier)
-            found += [Link(hex32(c), hex32(parent)) for parent, below in children.items() for c in below]
-            frontier = [
-                c for c in dict.fromkeys(c for below in children.values() for c in below) if c not in seen
-            ]
+            links = [Link(*link) for link in self._index.links_below(frontier)]
+            found += links
+            frontier = [child for child in dict.fromkeys(link.child for link in links) if child not in seen]
             seen.update(frontier)
         return found
 

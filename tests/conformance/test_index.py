@@ -194,6 +194,16 @@ def test_parents_lead_to_their_children(story: Story) -> None:
     joined = story.seals("d", [left, right])
     children = story.index.children([root.id, left.id])
     assert {k: set(v) for k, v in children.items()} == {root.id: {left.id, right.id}, left.id: {joined.id}}
+    links = story.index.links_below([hex32(root.id)])
+    assert set(links) == {(hex32(one.id), hex32(root.id), "parent") for one in (left, right)}
+
+
+def test_a_component_is_a_link_with_its_role(story: Story) -> None:
+    part = story.seals("a")
+    chained = story.seals("b", [part], components=[{"version": hex32(part.id), "role": "encoder"}])
+    links = story.index.links_below([hex32(part.id)])
+    assert set(links) == {(hex32(chained.id), hex32(part.id), role) for role in ("parent", "component")}
+    assert story.index.children([part.id]) == {part.id: [chained.id]}
 
 
 def test_a_manifest_that_names_another_model_names_nothing(story: Story) -> None:

@@ -13,8 +13,10 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from threading import Lock
 from typing import Any
 from urllib.parse import quote
+from weakref import WeakKeyDictionary
 
 from sqlalchemy import (
     URL,
@@ -39,6 +41,8 @@ from registry.errors import Malformed, StoreUnavailable
 _SCHEMA = re.compile(r"[a-z_][a-z0-9_]{0,62}")
 # The lock of a transaction that writes; everybody who writes in this schema waits for it.
 _LOCK = text("SELECT pg_advisory_xact_lock(hashtext('twinledger'), hashtext(current_schema()))")
+# Of SQLite's files: who waits for its own lock sleeps and looks again, and is passed by others meanwhile.
+_turns: WeakKeyDictionary[Engine, Lock] = WeakKeyDictionary()
 
 
 class ExactText(TypeDecorator[str]):
@@ -154,7 +158,12 @@ def open_to_read(url: str, *, schema: str | None = None) -> Engine:
 
 def _open_sqlite(url: str) -> Engine:
     engine = create_engine(
-        url, pool_size=32, max_overflow=32, connect_args={"check_same_thread": False, "timeout": 60}
+        url,
+        pool_size=32,
+        max_overflow=32,
+        # Nobody gives a connection back inside a transaction: see `writing`.
+        pool_reset_on_return=None,
+        connect_args={"check_same_thread": False, "timeout": 60},
     )
 
     @event.listens_for(engine, "connect")
@@ -201,24 +210,48 @@ def reading(engine: Engine) -> Iterator[Connection]:
 @contextmanager
 def writing(engine: Engine) -> Iterator[Connection]:
     """One transaction: all of it is durable on return, or nothing is."""
-    with _mapped(engine), engine.connect() as connection:
-        raw = connection.connection.dbapi_connection
-        # The driver's own calls: SQLAlchemy's way to one word of SQL takes longer than SQLite does.
-        sqlite = raw if isinstance(raw, sqlite3.Connection) else None
-        if sqlite is not None:
-            sqlite.execute("BEGIN IMMEDIATE")
-        else:
-            connection.execute(_LOCK)
-        try:
+    if engine.dialect.name == "sqlite":
+        with _alone(engine) as (connection, raw), _transaction(raw):
             yield connection
-        except BaseException:
-            connection.rollback()
-            if sqlite is not None and sqlite.in_transaction:
-                sqlite.execute("ROLLBACK")
-            raise
-        if sqlite is not None:
-            sqlite.execute("COMMIT")
-        connection.commit()
+        return
+    with _mapped(engine), engine.begin() as connection:
+        connection.execute(_LOCK)
+        yield connection
+
+
+@contextmanager
+def noting(engine: Engine) -> Iterator[Connection]:
+    """The same in SQLite without a wait for the disk: it outlives the process, and the power may take it."""
+    with _alone(engine) as (connection, raw):
+        raw.execute("PRAGMA synchronous=NORMAL")
+        try:
+            with _transaction(raw):
+                yield connection
+        finally:
+            raw.execute("PRAGMA synchronous=FULL")
+
+
+@contextmanager
+def _alone(engine: Engine) -> Iterator[tuple[Connection, sqlite3.Connection]]:
+    turn = _turns.setdefault(engine, Lock())
+    with _mapped(engine), turn, engine.connect() as connection:
+        raw = connection.connection.dbapi_connection
+        assert isinstance(raw, sqlite3.Connection)
+        yield connection, raw
+
+
+@contextmanager
+def _transaction(raw: sqlite3.Connection) -> Iterator[None]:
+    # The driver's own calls: SQLAlchemy's way to one word of SQL takes longer than SQLite does.
+    with raw:
+        raw.execute("BEGIN IMMEDIATE")
+        yield
+
+
+def is_free(engine: Engine) -> bool:
+    """Whether a write would begin at once: it is a file, and nobody in this process is writing to it."""
+    turn = _turns.get(engine)
+    return turn is not None and not turn.locked()
 
 
 @contextmanager

@@ -5,7 +5,8 @@ times slower where it cannot. Neither is imported before the first signature: `r
 """
 
 import logging
-from functools import cache
+from collections.abc import Callable
+from functools import cache, partial
 from typing import Protocol
 
 from registry.core.ids import Address, address_of, keccak
@@ -26,30 +27,33 @@ class Signer(Protocol):
         ...
 
 
+_Sign = Callable[[bytes], bytes]
+
+
 class _Curve(Protocol):
-    def public_key(self, secret: bytes) -> bytes: ...  # 64 bytes x‖y
-    def sign(self, secret: bytes, digest: bytes) -> bytes: ...  # r‖s‖recovery id
+    def key(self, secret: bytes) -> tuple[bytes, _Sign]: ...  # 64 bytes x‖y, and digest -> r‖s‖recovery id
     def recover(self, digest: bytes, signature: bytes) -> bytes: ...  # ValueError when there is no such key
 
 
 class KeySigner:
     """Signs with a secret key held in memory."""
 
-    __slots__ = ("_secret", "address")
+    __slots__ = ("_sign", "address")
 
     address: Address
 
     def __init__(self, secret: bytes) -> None:
         if len(secret) != 32 or not 0 < int.from_bytes(secret, "big") < _ORDER:
             raise Malformed("this is no secp256k1 secret key", hint="run `twinledger key new`")
-        self._secret = secret
-        self.address = _address_of_key(_curve().public_key(secret))
+        # Kept ready: to prepare a key takes twice as long as to sign.
+        public, self._sign = _curve().key(secret)
+        self.address = _address_of_key(public)
 
     def sign_hash(self, digest: bytes, /) -> bytes:
         """65 bytes r‖s‖v with v 27 or 28 and low s, the same for the same digest (RFC 6979)."""
         if len(digest) != 32:
             raise Malformed(f"a digest to sign has 32 bytes, got {len(digest)}")
-        raw = _curve().sign(self._secret, digest)
+        raw = self._sign(digest)
         return raw[:64] + bytes((27 + raw[64],))
 
     def __repr__(self) -> str:
@@ -96,11 +100,9 @@ class _Coincurve:
 
         self._private, self._public = PrivateKey, PublicKey
 
-    def public_key(self, secret: bytes) -> bytes:
-        return self._private(secret).public_key.format(compressed=False)[1:]
-
-    def sign(self, secret: bytes, digest: bytes) -> bytes:
-        return self._private(secret).sign_recoverable(digest, hasher=None)
+    def key(self, secret: bytes) -> tuple[bytes, _Sign]:
+        private = self._private(secret)
+        return private.public_key.format(compressed=False)[1:], partial(private.sign_recoverable, hasher=None)
 
     def recover(self, digest: bytes, signature: bytes) -> bytes:
         key = self._public.from_signature_and_message(signature, digest, hasher=None)
@@ -115,11 +117,9 @@ class _PurePython:
         self._backend = NativeECCBackend()
         self._api = KeyAPI(self._backend)
 
-    def public_key(self, secret: bytes) -> bytes:
-        return self._api.PrivateKey(secret, backend=self._backend).public_key.to_bytes()
-
-    def sign(self, secret: bytes, digest: bytes) -> bytes:
-        return self._api.PrivateKey(secret, backend=self._backend).sign_msg_hash(digest).to_bytes()
+    def key(self, secret: bytes) -> tuple[bytes, _Sign]:
+        private = self._api.PrivateKey(secret, backend=self._backend)
+        return private.public_key.to_bytes(), lambda digest: private.sign_msg_hash(digest).to_bytes()
 
     def recover(self, digest: bytes, signature: bytes) -> bytes:
         from eth_keys.exceptions import BadSignature

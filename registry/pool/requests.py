@@ -4,8 +4,9 @@ from dataclasses import dataclass
 
 from sqlalchemy import Engine, delete, insert, select
 
-from registry.database import add_rows, reading, writing
+from registry.database import add_rows, is_free, noting, reading, writing
 from registry.errors import Conflict, Unauthenticated
+from registry.pool.horizon import Horizon, this_boot
 from registry.pool.migrations import prepare
 from registry.pool.schema import answers, nonces
 from registry.pool.seals import RowSeal
@@ -26,18 +27,26 @@ class Answered:
 class Requests:
     """Remembers nonces for their window and idempotent answers for a day."""
 
-    def __init__(self, engine: Engine, seal: RowSeal, *, nonce_window_s: int) -> None:
+    def __init__(
+        self, engine: Engine, seal: RowSeal, *, nonce_window_s: int, boot: str | None = None
+    ) -> None:
+        """`boot` names this run of the machine; told by the system itself unless it is given."""
         self._engine = engine
         self._seal = seal
         self._window_s = nonce_window_s
         self._swept = 0
         prepare(engine)
+        self._horizon = Horizon(engine, seal, boot or this_boot())
 
-    def use_nonce(self, address: str, nonce: bytes, now: int) -> None:
-        """Take a nonce; a second use within the window is Unauthenticated, also after a restart."""
+    def use_nonce(self, address: str, nonce: bytes, signed: int, now: int) -> None:
+        """Take the nonce of a request that says when it was signed.
+
+        A second use within the window is Unauthenticated, also after a restart.
+        """
         row = {"address": address, "nonce": nonce.hex(), "created": now}
-        with writing(self._engine) as connection:
-            if not self._swept <= now < self._swept + SWEEP_S:
+        take = noting if self._horizon.reaches(signed, now) else writing
+        with take(self._engine) as connection:
+            if self._is_sweep_due(now):
                 connection.execute(delete(nonces).where(nonces.c.created < now - 2 * self._window_s))
                 self._swept = now
             try:
@@ -47,6 +56,13 @@ class Requests:
                     f"the request of {address} was sent before: its nonce is used",
                     hint="sign every request with a fresh nonce",
                 ) from e
+
+    def is_at_hand(self, signed: int, now: int) -> bool:
+        """Whether such a nonce is taken in no time: without the disk, a server, or another writer."""
+        return self._horizon.covers(signed) and not self._is_sweep_due(now) and is_free(self._engine)
+
+    def _is_sweep_due(self, now: int) -> bool:
+        return not self._swept <= now < self._swept + SWEEP_S
 
     def answered(self, actor: str, route: str, key: str, body_sha256: bytes) -> Answered | None:
         """The answer kept under a key; Conflict when the key came with another body."""

@@ -114,7 +114,7 @@ def test_the_upgraded_pool_goes_on_where_the_first_release_stopped(open_engine: 
     kept = requests.answered(key[0], key[1], key[2], bytes.fromhex(key[3]))
     assert kept is not None and (kept.status, kept.body) == (key[4], key[5])
     with pytest.raises(Unauthenticated):
-        requests.use_nonce(old["nonces"][0][0], b"n" * 32, 1_000)
+        requests.use_nonce(old["nonces"][0][0], b"n" * 32, 1_000, 1_000)
     (held,) = Contributions(engine).listed(1, 0)
     assert (held.contribution.samples, held.aggregator_signature) == (17, b"\x02" * 65)
     assert [statement.measurement.loss_after for statement in held.statements] == [200_000]

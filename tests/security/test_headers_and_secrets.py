@@ -147,7 +147,8 @@ def refusals(live: Live, target: str, at_least: int) -> list[dict[str, Any]]:
 
 def secret_of(key: KeySigner) -> str:
     """The secret scalar as hex."""
-    return key._secret.hex()
+    secret: bytes = key._sign.func.__self__.secret  # type: ignore[attr-defined]
+    return secret.hex()
 
 
 def written(live: Live) -> list[Path]:

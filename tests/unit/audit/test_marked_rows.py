@@ -32,7 +32,8 @@ def findings(engine: Engine, window_s: int = WINDOW_S) -> list[str]:
 def test_a_gateway_that_is_asked_every_second_never_keeps_a_nonce_too_long(engine: Engine) -> None:
     requests = Requests(engine, SEAL, nonce_window_s=WINDOW_S)
     for second in range(0, 2 * WINDOW_S + 4 * SWEEP_S, 7):
-        requests.use_nonce("0xA", second.to_bytes(32, "big"), BEGIN + second)
+        now = BEGIN + second
+        requests.use_nonce("0xA", second.to_bytes(32, "big"), now, now)
         if second > 2 * WINDOW_S:
             assert findings(engine) == []
     assert any("was over by" in text for text in findings(engine, window_s=WINDOW_S // 2))

@@ -7,6 +7,7 @@ goes on counting; the samples say where that was.
 """
 
 import json
+import os
 import sys
 import tempfile
 import time
@@ -72,6 +73,7 @@ class Run:
                 "in_this_process": here,
                 "memory_mib": {who: _mib(pid) for who, pid in self._found.processes.items()},
                 "per_s": round(here / seconds, 1),
+                "load": round(os.getloadavg()[0], 1),  # what else the machine did, and this
                 "array_taken_s": _percentiles(self._taken),
                 "array_sealed_s": _percentiles(self._sealed),
             }

@@ -22,6 +22,7 @@ LONGEST_FIRST = (
     "tests/e2e/test_stacks.py",
     "tests/contracts/test_ledger_equality.py",
     "tests/e2e/test_operations.py",
+    "tests/e2e/test_rewards_kill.py",
     "tests/e2e/test_rewards_tasks.py",
     "tests/faults/test_service_kill.py",
     "tests/faults/test_processes_lost.py",
@@ -50,7 +51,6 @@ LONGEST_FIRST = (
     "tests/faults/test_store_disk.py",
     "tests/faults/test_database_restart.py",
     "tests/docs/test_readme.py",
-    "tests/e2e/test_rewards_kill.py",
 )
 
 

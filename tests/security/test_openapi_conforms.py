@@ -99,7 +99,7 @@ def test_an_operation_answers_as_described(
             case.path_parameters = {
                 name: known.get(name, value) for name, value in (case.path_parameters or {}).items()
             }
-        answer = case.call(base_url=live.url, auth=authorization)
+        answer = case.call(base_url=live.url, auth=authorization, timeout=60)  # evidence is of all there is
         case.validate_response(answer, checks=CHECKS)
 
     check()

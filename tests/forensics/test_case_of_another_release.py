@@ -1,4 +1,4 @@
-"""Evidence outlives the release that made it: a case of each schema verifies for ever (decision 0024).
+"""Evidence outlives the release that made it: a case of each schema verifies for ever (decision 0025).
 
 data/case-1.zip is what `twinledger audit export --model local/rsrp-cell-1` wrote after `twinledger demo
 --rewards contract --privacy dp` and one retrieval; data/trust-1.json is that installation's trust.json.

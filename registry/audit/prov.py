@@ -50,7 +50,7 @@ def _state(said: Statements, row: Row) -> None:
         **({"tl:cell": row.place} if row.place else {}),
     }
     if row.actor is not None:
-        said["agent"][f"a:{row.actor}"] = {"prov:type": "prov:Agent"}
+        said["agent"][f"a:{row.actor}"] = {}
         link = {"prov:activity": activity, "prov:agent": f"a:{row.actor}"}
         said["wasAssociatedWith"][f"_:assoc-{row.log}-{row.index}"] = dict(link)
     if row.version is not None:

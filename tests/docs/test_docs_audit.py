@@ -32,5 +32,5 @@ def test_every_command_and_every_test_exists() -> None:
     assert {"audit events", "audit complete", "audit verify", "audit witness"} <= named
     assert all(reduce(lambda group, part: group.commands[part], name.split(), root) for name in named)
     tests = re.findall(r"`pytest (\S+)`", PAGE)
-    assert len(tests) == 9
+    assert len(tests) == 10
     assert all((ROOT / path).is_file() for path in tests)

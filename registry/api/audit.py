@@ -194,7 +194,8 @@ async def add_checkpoint(request: Request) -> Response:
     """C2SP add-checkpoint: a co-signature, once tree and map were rebuilt from the log's own entries."""
     body = await json_body(request)
     found = await in_thread(service_of(request).witness.add_checkpoint, body)
-    return Response(found.body, status_code=found.status, media_type=found.content_type)
+    # Given as a header it stays as it is: C2SP compares the type of a 409 as a whole, without a charset.
+    return Response(found.body, status_code=found.status, headers={"content-type": found.content_type})
 
 
 @router.get("/log/witness/{origin_hash}/checkpoint", response_class=Response)

@@ -5,7 +5,7 @@ is to blame. A check never stops at its first finding, and never repairs.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import zip_longest
 from pathlib import Path
 
@@ -13,11 +13,12 @@ from registry.audit.chainlog import ChainEvent, entry_of
 from registry.audit.completeness import Trust
 from registry.audit.logdb import LogDatabase
 from registry.audit.rows import Row
-from registry.core.checkpoint import Checkpoint, verify_checkpoint
+from registry.audit.witness import OF_AN_ACCOUNT
+from registry.core.checkpoint import Checkpoint, read_checkpoint, verify_checkpoint
 from registry.core.cid import Cid
 from registry.core.log import Recorded, decode_entry, keys_of
 from registry.core.merkle import Completed, Frontier, leaf_hash
-from registry.core.note import Note, cosigners
+from registry.core.note import Note, Signature, VerifierKey, cosigners
 from registry.core.smt import MapLeaf, SortedLeaves, SparseMap, key_hash
 from registry.core.tiles import HEIGHT
 from registry.errors import RegistryError
@@ -48,10 +49,11 @@ class _Derived:
         return SparseMap(SortedLeaves(leaves), len(leaves)).root()
 
 
-def check_log(path: Path, trust: Trust) -> Iterator[Difference]:
+def check_log(path: Path, trust: Trust, *, signatures: int | None = None) -> Iterator[Difference]:
     """Derive a whole log from its entries and compare: hashes, tree, index of keys, map, checkpoints.
 
-    Every line under a checkpoint must be of a log key or a witness in `trust`, and verify.
+    Every line under a checkpoint must be of a log key or a witness in `trust`, and verify. With `signatures`
+    that is asked of the newest so many checkpoints only; what the older ones state is compared as always.
     """
     origin = trust.origin
     if not path.exists():
@@ -64,7 +66,7 @@ def check_log(path: Path, trust: Trust) -> Iterator[Difference]:
         return
     try:
         with database.snapshot():
-            yield from _check_file(database, trust)
+            yield from _check_file(database, trust, signatures)
     except RegistryError as e:
         yield Difference("log", origin, e.message)
     except (TypeError, ValueError, AttributeError) as e:
@@ -73,20 +75,27 @@ def check_log(path: Path, trust: Trust) -> Iterator[Difference]:
         database.close()
 
 
-def _check_file(database: LogDatabase, trust: Trust) -> Iterator[Difference]:
+def _check_file(database: LogDatabase, trust: Trust, signatures: int | None) -> Iterator[Difference]:
     origin = trust.origin
     checkpoints, damaged = [], []
-    for size, kept, note in database.checkpoint_rows():
+    rows = database.checkpoint_rows()
+    signed_from = 0 if signatures is None else len(rows) - signatures
+    for number, (size, kept, raw) in enumerate(rows):
         try:
-            checkpoints.append(verify_checkpoint(note, origin=origin, logs=trust.logs).checkpoint)
+            note = Note.parse(raw)
+            at = read_checkpoint(note, origin=origin)
+            if number >= signed_from:
+                verify_checkpoint(raw, origin=origin, logs=trust.logs)
         except RegistryError as e:
             damaged.append(Difference("checkpoint", origin, e.message))
-        else:
-            where, parsed = f"{origin} at {checkpoints[-1].size}", Note.parse(note)
-            yield from _check_lines(parsed, where, trust)
-            # One that a witness signed is kept for ever, any other goes when there are enough newer ones.
-            if (size, kept) != (checkpoints[-1].size, int(len(parsed.signatures) > 1)):
-                yield Difference("checkpoint", where, f"it is filed under {size}, kept {kept}")
+            continue
+        checkpoints.append(at)
+        where = f"{origin} at {at.size}"
+        if number >= signed_from:
+            yield from _check_lines(note, where, trust)
+        # One that a witness signed is kept for ever, any other goes when there are enough newer ones.
+        if (size, kept) != (at.size, int(len(note.signatures) > 1)):
+            yield Difference("checkpoint", where, f"it is filed under {size}, kept {kept}")
     yield from damaged
     covered = max((at.size for at in checkpoints), default=0)
     derived = _Derived()
@@ -100,18 +109,27 @@ def _check_file(database: LogDatabase, trust: Trust) -> Iterator[Difference]:
 
 def _check_lines(note: Note, where: str, trust: Trust) -> Iterator[Difference]:
     """A witness is asked before its line is kept, so a line that nobody here can check is damage too."""
-    known = {(key.name, key.id) for key in (*trust.logs, *trust.witnesses)}
+    known = {(key.name, key.id): key for key in (*trust.logs, *trust.witnesses)}
     for line in note.signatures:
-        if (line.name, line.key_id) not in known:
+        key = known.get((line.name, line.key_id)) or _renamed(line, trust.witnesses)
+        if key is None:
             text = (
                 f"a line names {line.name[:80]!r} with the key {line.key_id.hex()}, which nobody here knows"
             )
             yield Difference("checkpoint", where, text)
-    for witness in trust.witnesses:
+            continue
         try:
-            cosigners(note, [witness])
+            cosigners(note, [key])
         except RegistryError as e:
             yield Difference("checkpoint", where, e.message)
+
+
+def _renamed(line: Signature, witnesses: Iterable[VerifierKey]) -> VerifierKey | None:
+    """The witness of somebody who had another account then: its name tells the account, its key stays."""
+    if not line.name.startswith(OF_AN_ACCOUNT):
+        return None
+    keys = (replace(key, name=line.name) for key in witnesses if key.name.startswith(OF_AN_ACCOUNT))
+    return next((key for key in keys if key.id == line.key_id), None)
 
 
 def _check_entries(

@@ -245,11 +245,12 @@ class LogStore:
 
     def tile(self, path: str) -> bytes:
         """The bytes of a C2SP tile or entry bundle; NotFound when no checkpoint calls for it."""
-        tile = parse_tile_path(path)
         try:
+            tile = parse_tile_path(path)
             check_exists(tile, self._proved_size())
         except Malformed as e:
-            raise NotFound(f"the log {self.origin} has no {path} yet", path=path) from e
+            # A log is files: what is no tile's path is no file either.
+            raise NotFound(f"the log {self.origin} has no {path[:80]}: {e.message}", path=path[:80]) from e
         end = tile.first + tile.width
         if tile.level == ENTRIES:
             return encode_bundle(raw for _, raw in self._database.bodies(tile.first, end))

@@ -30,6 +30,8 @@ from registry.core.tiles import TileReader
 from registry.errors import RegistryError, Unavailable, VerificationFailed
 
 MAX_PROOF_LINES = 63
+OF_AN_ACCOUNT = "witness/"
+"""So begins the name of the witness of a gateway or a member; its account follows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,6 +200,9 @@ class Witness:
         if request.old_size > at.size:
             raise _Refused(400, f"the old size {request.old_size} is above the checkpoint's {at.size}")
         if request.old_size != head.size:
+            raise _Refused(409, str(head.size))
+        if request.old_size == at.size and head.root != at.root and not request.proof:
+            # C2SP tells the two apart: a size that was co-signed with another root, and a proof that is none.
             raise _Refused(409, str(head.size))
         old_root = head.root if head.size else EMPTY_ROOT
         try:

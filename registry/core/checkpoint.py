@@ -75,16 +75,22 @@ class VerifiedCheckpoint:
     cosignatures: tuple[Cosignature, ...]
 
 
-def verify_checkpoint(
-    raw: bytes, *, origin: str, logs: Iterable[VerifierKey], witnesses: Iterable[VerifierKey] = ()
-) -> VerifiedCheckpoint:
-    """Read a checkpoint of this log, signed by one of its keys; count the witnesses that co-signed."""
-    note = Note.parse(raw)
+def read_checkpoint(note: Note, *, origin: str) -> Checkpoint:
+    """What a note states about this log; whoever signed it."""
     at = Checkpoint.parse(note.text)
     if at.origin != origin:
         raise VerificationFailed(
             f"this is a checkpoint of {at.origin!r}, not of {origin!r}", origin=at.origin
         )
+    return at
+
+
+def verify_checkpoint(
+    raw: bytes, *, origin: str, logs: Iterable[VerifierKey], witnesses: Iterable[VerifierKey] = ()
+) -> VerifiedCheckpoint:
+    """Read a checkpoint of this log, signed by one of its keys; count the witnesses that co-signed."""
+    note = Note.parse(raw)
+    at = read_checkpoint(note, origin=origin)
     signers = log_signers(note, logs)
     if not signers:
         raise VerificationFailed(f"no trusted key of {origin!r} signed the checkpoint", origin=origin)

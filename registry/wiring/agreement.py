@@ -50,7 +50,11 @@ class Agreement:
         deployment: Deployment,
         link: ChainLink | None,
         is_held: Callable[[str], bool] | None,
+        *,
+        signatures: int | None = None,
     ) -> None:
+        """`signatures`: of how many of a log's newest checkpoints they are verified, None for all."""
+        self._signatures = signatures
         self._home = home
         self._settings = settings
         self._deployment = deployment
@@ -111,9 +115,10 @@ class Agreement:
             return ""
         for name, origin in zip(("chain", "gateway"), origins, strict=True):
             trust = Trust(origin, (NoteSigner(origin, here.secret).key,), witnesses)
-            yield from told(check_log(self._home.log / f"{name}.db", trust))
+            log = self._home.log / f"{name}.db"
+            yield from told(check_log(log, trust, signatures=self._signatures))
         yield from told(self._openings(origins[1]))
-        yield from told(here.copies(here.secret, scratch).differences())
+        yield from told(here.copies(here.secret, scratch, self._signatures).differences())
         if self._contracts is None:
             return "agree with their checkpoints"
         records = _entries(self._home.log / "chain.db", origins[0])

@@ -19,7 +19,7 @@ from registry.audit.opened import check_openings, forgotten_by
 from registry.core.ids import hex32, parse_hex32, sha256
 from registry.core.log import LogEntry, decode_entry
 from registry.core.merkle import Frontier
-from registry.core.note import Note, VerifierKey
+from registry.core.note import VerifierKey
 from registry.errors import RegistryError
 from registry.wiring.origins import CHAIN, GATEWAY, OPENINGS, Head, ended, head_of, origin_in, put_aside
 
@@ -30,16 +30,16 @@ _RUN = 5_000
 class Copies:
     """The other logs under HOME/log; files at rest are read in `scratch`, and stay as they are.
 
-    `keys_of` finds every key that may have signed the log of an origin, `cosigner` the key of this gateway's
-    witness under a name that it may have had; `witnesses` are all others whose lines count.
+    `keys_of` finds every key that may have signed the log of an origin, `witnesses` are those whose lines
+    count; `signatures` is as in `check_log`.
     """
 
     folder: Path
     scratch: Path
     chain_origin: str
     keys_of: Callable[[str], Sequence[VerifierKey]]
-    cosigner: Callable[[str], VerifierKey | None]
     witnesses: tuple[VerifierKey, ...]
+    signatures: int | None
 
     def differences(self) -> Iterator[Difference]:
         """Everything in them that does not agree."""
@@ -107,12 +107,8 @@ class Copies:
             yield Difference("log", str(path), "the file holds no log")
             return
         at_rest = self._at_rest(path)
-        known = {key.name: key for key in self.witnesses}
-        for name in _cosigners(at_rest, origin) - known.keys():
-            if name.startswith("witness/") and (key := self.cosigner(name)) is not None:
-                known[name] = key
-        trust = Trust(origin, tuple(self.keys_of(origin)), tuple(known.values()))
-        for one in check_log(at_rest, trust):
+        trust = Trust(origin, tuple(self.keys_of(origin)), self.witnesses)
+        for one in check_log(at_rest, trust, signatures=self.signatures):
             yield replace(one, where=f"{one.where} in {path.parent.name}/{path.name}")
 
     def _at_rest(self, path: Path) -> Path:
@@ -148,16 +144,6 @@ class Copies:
                 leaves = database.stored_leaves(first, min(size, first + _RUN))
                 edge.extend((leaf for _, leaf in leaves), step=1)
         return Head(origin, edge.size, edge.root())
-
-
-def _cosigners(path: Path, origin: str) -> set[str]:
-    """The names under a log's checkpoints; one that cannot be read is named where it is checked."""
-    names: set[str] = set()
-    with closing(LogDatabase(path, origin)) as database:
-        for _, _, note in database.checkpoint_rows():
-            with suppress(RegistryError):
-                names |= {line.name for line in Note.parse(note).signatures}
-    return names
 
 
 def _named(first: LogEntry) -> Head | None:

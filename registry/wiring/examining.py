@@ -46,8 +46,13 @@ class Finding:
     is_wrong: bool = False
 
 
-def examine(home: Home, settings: Settings, options: Options) -> list[Finding]:
-    """Every check that this home allows, in the order in which one rests on another."""
+def examine(
+    home: Home, settings: Settings, options: Options, *, signatures: int | None = None
+) -> list[Finding]:
+    """Every check that this home allows, in the order in which one rests on another.
+
+    With `signatures` those under older checkpoints than a log's newest so many are taken as they are.
+    """
     service = Service.of(home, options.url)
     findings = [*_files(home), Finding("settings", "can be used"), *_service(service)]
     if not deployment_file(settings, home).exists():
@@ -59,7 +64,14 @@ def examine(home: Home, settings: Settings, options: Options) -> list[Finding]:
         except RegistryError as e:
             return [*findings, Finding("chain", e.message, is_wrong=True)]
         findings += _chain(link, deployment, service)
-        agreement = Agreement(home, settings, deployment, link, service.is_held if service else None)
+        agreement = Agreement(
+            home,
+            settings,
+            deployment,
+            link,
+            service.is_held if service else None,
+            signatures=signatures,
+        )
         for part, check in agreement.checks(stack):
             findings += _told(part, check)
     return findings

@@ -9,6 +9,7 @@ from pathlib import Path
 from registry.audit.logdb import LogDatabase
 from registry.audit.pooled import Promised
 from registry.audit.trust import parse_trust
+from registry.audit.witness import OF_AN_ACCOUNT
 from registry.chain.deployment import Deployment
 from registry.chain.gateway import Contracts
 from registry.config import Home, Postgresql, Settings
@@ -93,15 +94,16 @@ class Installation:
         """Whose co-signatures count: this gateway's own witness and those that trust.json names."""
         own, trust = self.home.keys / "witness.ed25519", self.home.trust
         held = (
-            [NoteSigner(f"witness/{self.gateway}", log_secret(own), COSIGNATURE).key] if own.exists() else []
+            [NoteSigner(f"{OF_AN_ACCOUNT}{self.gateway}", log_secret(own), COSIGNATURE).key]
+            if own.exists()
+            else []
         )
         named = parse_trust(trust.read_bytes()).witnesses if trust.exists() else ()
         return tuple(dict.fromkeys((*held, *named)))
 
-    def copies(self, secret: bytes, scratch: Path) -> Copies:
+    def copies(self, secret: bytes, scratch: Path, signatures: int | None) -> Copies:
         """The other logs that lie here; `secret` is that of the logs' key."""
-        own, chain_origin = self.home.keys / "witness.ed25519", self.origins[0]
-        witness = log_secret(own) if own.exists() else None
+        chain_origin = self.origins[0]
 
         def keys_of(origin: str) -> list[VerifierKey]:
             known = [NoteSigner(origin, secret).key]
@@ -111,10 +113,7 @@ class Installation:
                 known.append(key)
             return known
 
-        def cosigner(name: str) -> VerifierKey | None:
-            return None if witness is None else NoteSigner(name, witness, COSIGNATURE).key
-
-        return Copies(self.home.log, scratch, chain_origin, keys_of, cosigner, self.witnesses())
+        return Copies(self.home.log, scratch, chain_origin, keys_of, self.witnesses(), signatures)
 
     @cached_property
     def _named(self) -> Mapping[str, VerifierKey]:

@@ -13,7 +13,7 @@ from registry.audit.gatewaylog import GatewayLog
 from registry.audit.logstore import LogStore
 from registry.audit.openings import OpeningStore
 from registry.audit.publisher import WitnessLink, publish_once
-from registry.audit.witness import Witness, WitnessAnswer
+from registry.audit.witness import OF_AN_ACCOUNT, Witness, WitnessAnswer
 from registry.chain.deployment import Deployment
 from registry.chain.events import Event
 from registry.chain.gateway import Contracts
@@ -67,7 +67,7 @@ def open_logs(home: Home, settings: Settings, contracts: Contracts, gateway: Add
         chain=chain,
         chain_feed=ChainLog(chain, lambda: chain.entry(len(chain) - 1) if len(chain) else None),
         gateway=log,
-        witness=open_witness(home, f"witness/{gateway}", [chain, own]),
+        witness=open_witness(home, f"{OF_AN_ACCOUNT}{gateway}", [chain, own]),
         openings_aside=tuple(path for path in put_aside(home.log) if path.name == OPENINGS),
     )
 

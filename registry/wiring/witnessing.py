@@ -4,7 +4,7 @@ import time
 
 from registry.audit.completeness import Trust
 from registry.audit.trust import TrustFile
-from registry.audit.witness import AddCheckpoint, Witness
+from registry.audit.witness import OF_AN_ACCOUNT, AddCheckpoint, Witness
 from registry.config import Home
 from registry.core.checkpoint import Checkpoint
 from registry.core.ids import parse_hex32
@@ -26,7 +26,7 @@ def witness_once(home: Home, client: Client, trust: TrustFile | None) -> list[tu
     known: dict[str, Trust] = {origin: trust.for_log(origin) for origin in names}
     witness = Witness(
         folder,
-        NoteSigner(f"witness/{client.address}", log_secret(folder / "key.ed25519"), COSIGNATURE),
+        NoteSigner(f"{OF_AN_ACCOUNT}{client.address}", log_secret(folder / "key.ed25519"), COSIGNATURE),
         {origin: found.logs for origin, found in known.items()},
         lambda origin, path: client.audit.tile(names[origin], path),
         lambda: int(time.time()),

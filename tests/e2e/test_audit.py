@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from conftest import Live, write_weights
-from hostile import ask
+from hostile import Answer, ask
 from processes import twinledger
 
 from registry.audit.trust import parse_trust
@@ -17,7 +17,7 @@ from registry.config import Home
 from registry.core.checkpoint import Checkpoint
 from registry.core.ids import hex32, parse_hex32
 from registry.core.merkle import verify_consistency
-from registry.core.note import Note
+from registry.core.note import Note, NoteSigner
 from registry.core.tlogproof import verify_tlog_proof
 from registry.errors import NotFound, VerificationFailed
 from registry.sdk import Client, Receipt
@@ -283,6 +283,26 @@ def test_what_no_log_holds_is_not_found(live: Live, client: Client) -> None:
     assert ask(live.url, "GET", "/log/chain/tile/0/999").status == 404
     with pytest.raises(NotFound):
         client.audit.complete("model:local/x", "nonsense")
+
+
+def test_the_gateways_witness_answers_as_c2sp_says(live: Live, client: Client) -> None:
+    """The status and type of each answer, from the page on tlog-witness alone."""
+    raw = client.audit.checkpoint("gateway")
+    origin = raw.partition(b"\n")[0]
+
+    def asked(head: bytes, checkpoint: bytes = raw) -> Answer:
+        return ask(live.url, "POST", "/log/witness/add-checkpoint", head + checkpoint)
+
+    stale = asked(b"old 0\n\n")
+    assert (stale.status, stale.headers["content-type"]) == (409, "text/x.tlog.size")
+    size = int(stale.body)
+    assert stale.body == b"%d\n" % size
+    assert asked(b"old 0\n\n", raw.replace(origin, b"example.com/log")).status == 404
+    stranger = NoteSigner(origin.decode(), bytes(32))
+    text = Note.parse(raw).text
+    assert asked(b"old %d\n\n" % size, Note(text, (stranger.sign_note(text),)).encode()).status == 403
+    for head in (b"old 999999999\n\n", b"old %d\n" % size, b"old 0%d\n\n" % size, b"old 0\r\n\r\n", b""):
+        assert asked(head).status == 400, head
 
 
 def test_a_witness_cosigns_what_grew(live: Live, client: Client, sealed: Receipt, tmp_path: Path) -> None:

@@ -122,7 +122,21 @@ def test_a_partial_tile_of_an_earlier_checkpoint_is_still_served(log, entry) -> 
     assert log.tile("tile/0/000")[:320] == early
 
 
-@pytest.mark.parametrize("path", ["tile/0/000.p/11", "tile/1/000.p/1", "tile/0/001.p/1", "tile/entries/000"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("tile/0/000.p/11", "tile/1/000.p/1", "tile/0/001.p/1", "tile/entries/000"),
+        *(
+            "tile/0/000.p/0",
+            "tile/0/000.p/256",
+            "tile/0/000.p/01",
+            "tile/00/000",
+            "tile/64/000",
+            "tile/0/0",
+            "x",
+        ),
+    ],
+)
 def test_a_tile_no_checkpoint_calls_for_is_not_found(log, entry, path) -> None:
     log.append([entry(number) for number in range(10)])
     log.publish()

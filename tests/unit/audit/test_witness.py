@@ -1,6 +1,7 @@
 """A witness co-signs what it has rebuilt, and nothing else; a fork or a false map gets no signature."""
 
 import sqlite3
+from contextlib import closing
 
 import pytest
 
@@ -68,6 +69,17 @@ def test_a_fork_of_the_log_is_refused(bench, log, entry, witness) -> None:
     assert answer.status == 422
     assert b"no prefix" in answer.body
     fork.close()
+
+
+def test_another_root_of_the_size_that_was_cosigned_is_a_conflict(bench, log, entry, witness) -> None:
+    log.append([entry(number) for number in range(5)])
+    log.publish()
+    witness.add_checkpoint(request(log, 0).encode())
+    with closing(bench.open("fork")) as fork:
+        fork.append([entry(number + 1) for number in range(5)])
+        fork.publish()
+        answer = witness.add_checkpoint(request(fork, 5).encode())
+    assert (answer.status, answer.body, answer.content_type) == (409, b"5\n", "text/x.tlog.size")
 
 
 def test_a_rewound_log_is_refused(bench, log, entry, witness) -> None:

@@ -92,7 +92,7 @@ async def list_submissions(
         wait_s = min(integer(request, "wait_s", 0), 30)
         run = in_waiting if wait_s > 0 else in_thread
         found = await run(pages.receipts, wanted, wait_s)
-        return answer({"items": found.items, "next": None, "proofs": found.proofs})
+        return Response(found.json(), media_type="application/json")
     after = read_count(cursor, "cursor")
     page = await in_thread(
         lambda: pages.listed(state, after=after, limit=page_size(limit), asker=caller.address)

@@ -34,10 +34,18 @@ class StatusPage:
 
 @dataclass(frozen=True, slots=True)
 class ReceiptPage:
-    """Submissions with their receipts; the proof of a seal transaction stands once for all its items."""
+    """Submissions with their receipts; the proof of a seal transaction stands once for all its items.
 
-    items: list[Json]
+    Each item is the JSON text of a `SubmissionStatus`.
+    """
+
+    items: list[str]
     proofs: Mapping[str, Json]
+
+    def json(self) -> bytes:
+        """The page as it is answered: a promise is passed on as it lies in the pool."""
+        proofs = _text(self.proofs)
+        return f'{{"items":[{",".join(self.items)}],"next":null,"proofs":{proofs}}}'.encode()
 
 
 class Pages:
@@ -83,14 +91,14 @@ class Pages:
             one, row = filed.get(version_id), rows.get(version_id)
             if row is not None:
                 proofs[hex32(row.tx_hash)] = self._receipts.proof(row)
-                promise = None if one is None or one.promise is None else json.loads(one.promise)
                 stands = (State.FINAL if row.block <= final else State.SEALED).value
                 head = _status(one, stands) if one else {"version_id": hex32(version_id), "state": stands}
-                receipt = self._receipts.bare(row, promise)
-                items.append({**head, "model": row.model, **_UNSHOWN, "receipt": receipt})
+                promise = (one.promise if one else None) or "null"
+                receipt = f'{_text(self._receipts.bare(row))[:-1]},"promise":{promise}}}'
+                items.append(_item(head | {"model": row.model}, _UNSHOWN, receipt))
             elif one is not None:
                 (stands,) = self._states([one])
-                items.append(_status(one, stands) | _UNSHOWN | {"receipt": None})
+                items.append(_item(_status(one, stands), _UNSHOWN, "null"))
         return ReceiptPage(items, {tx_hash: proof for tx_hash, proof in proofs.items() if proof is not None})
 
     def _final(self) -> int:
@@ -115,7 +123,8 @@ class Pages:
         ]
 
 
-_UNSHOWN: Json = {"submission": None, "signature": None}
+_UNSHOWN = '"submission":null,"signature":null'
+_text = json.JSONEncoder(separators=(",", ":")).encode
 
 
 def _status(one: Filed, state: str) -> Json:
@@ -129,9 +138,11 @@ def _status(one: Filed, state: str) -> Json:
 
 
 def _listed(one: Filed, state: str, *, is_shown: bool) -> str:
-    head = json.dumps(_status(one, state))
-    signed = one.body[1:-1] if is_shown else '"submission":null,"signature":null'
-    return f'{head[:-1]},{signed},"receipt":null}}'
+    return _item(_status(one, state), one.body[1:-1] if is_shown else _UNSHOWN, "null")
+
+
+def _item(head: Json, signed: str, receipt: str) -> str:
+    return f'{_text(head)[:-1]},{signed},"receipt":{receipt}}}'
 
 
 def _parents(one: Filed) -> list[str]:

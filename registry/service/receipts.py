@@ -1,6 +1,5 @@
 """Receipts: a sealed version's place, with the proof that its seal transaction's receipt is in the block."""
 
-from collections.abc import Mapping
 from functools import lru_cache
 
 from registry.audit.logstore import LogStore
@@ -44,8 +43,8 @@ class Receipts:
             promise=promise,
         )
 
-    def bare(self, row: SealRow, promise: Mapping[str, object] | None) -> dict[str, object]:
-        """The receipt's JSON without its proofs, for a page that gives the one of `proof` once for all."""
+    def bare(self, row: SealRow) -> dict[str, object]:
+        """The receipt's JSON without its promise and its proofs, of which a page gives one once for all."""
         return {
             "schema": SCHEMA,
             "chain_id": self._contracts.domain.chain_id,
@@ -58,7 +57,6 @@ class Receipts:
             "event_index": row.event_index,
             "receipt_proof": None,
             "log": None,
-            "promise": promise,
         }
 
     def proof(self, row: SealRow) -> dict[str, object] | None:

@@ -23,7 +23,7 @@ class _Group(Generic[A, R]):
 
     asked: list[Sequence[A]] = field(default_factory=list)
     outcomes: list[list[R] | Exception] = field(default_factory=list)
-    is_done: bool = False
+    done: threading.Event = field(default_factory=threading.Event)
 
 
 class Grouped(Generic[A, R]):
@@ -48,9 +48,13 @@ class Grouped(Generic[A, R]):
             group = self._next
             place = len(group.asked)
             group.asked.append(items)
-        with self._turn:
-            if not group.is_done:
+        # Who came first does it for all. The others wait for that and not for the turn, which may by then
+        # be somebody else's again.
+        if place == 0:
+            with self._turn:
                 self._take(group)
+        else:
+            group.done.wait()
         outcome = group.outcomes[place]
         if isinstance(outcome, Exception):
             raise outcome
@@ -59,7 +63,6 @@ class Grouped(Generic[A, R]):
     def _take(self, group: _Group[A, R]) -> None:
         with self._gathering:
             self._next = _Group()
-        group.is_done = True
         try:
             answers = iter(self._work(list(chain.from_iterable(group.asked))))
         except Exception as e:
@@ -67,6 +70,8 @@ class Grouped(Generic[A, R]):
             group.outcomes = [e] if alone else one_by_one(lambda items: list(self._work(items)), group.asked)
         else:
             group.outcomes = [list(islice(answers, len(items))) for items in group.asked]
+        finally:
+            group.done.set()
 
 
 def one_by_one(work: Callable[[A], R], parts: Sequence[A]) -> list[R | Exception]:

@@ -1,9 +1,9 @@
 """Reads of the projection: what is current, and what was."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from typing import Any
 
-from sqlalchemy import Row, Select, bindparam, func, select, union
+from sqlalchemy import Engine, Row, Select, bindparam, func, select, union
 
 from registry.core.cid import RAW, Cid
 from registry.core.ids import Address, Status, VersionId, hex32, to_address
@@ -23,6 +23,7 @@ from registry.index.records import (
     VersionRow,
 )
 from registry.index.relations import Relations
+from registry.index.remembered import Remembered
 from registry.index.rows import (
     aliases,
     current_status,
@@ -54,6 +55,10 @@ MAX_NAMING = 200
 
 class Index(Relations):
     """Answers about sealed versions, members and cells."""
+
+    def __init__(self, engine: Engine) -> None:
+        super().__init__(engine)
+        self._members = Remembered[Address, MemberRow | None](engine)
 
     def resolve(self, reference: Reference) -> VersionRow:
         """The version a reference means now; NotFound, or Conflict for an ambiguous prefix."""
@@ -247,10 +252,13 @@ class Index(Relations):
 
     def member(self, address: Address) -> MemberRow | None:
         """A member as of now; None for an address that never was one."""
+        return self._members.of(address, self._member)
+
+    def _member(self, address: Address) -> MemberRow | None:
         with reading(self.engine) as connection:
             roles = _ROLES_OF.rows(connection, address=address)
             keys = _KEYS_OF.rows(connection, address=address) if roles else []
-        return _member(roles[-1], keys) if roles else None
+        return member_row(roles[-1], keys) if roles else None
 
     def members(self) -> list[MemberRow]:
         """Every address ever admitted, with its present roles."""
@@ -259,8 +267,7 @@ class Index(Relations):
             keys: dict[str, list[Any]] = {}
             for row in connection.execute(_KEYS):
                 keys.setdefault(row.address, []).append(row)
-        found = [_member(row, keys.get(who, [])) for who, row in newest.items()]
-        return sorted(found, key=lambda member: member.address)
+        return [member_row(row, keys.get(who, [])) for who, row in sorted(newest.items())]
 
     def namespace_id(self, name: str) -> int | None:
         """The number of a namespace."""
@@ -277,10 +284,7 @@ class Index(Relations):
         )
         with reading(self.engine) as connection:
             newest = {(row.namespace, row.name): row.gateway for row in connection.execute(query)}
-        return [
-            CellRow(namespace, name, to_address(gateway))
-            for (namespace, name), gateway in sorted(newest.items())
-        ]
+        return [CellRow(*place, to_address(gateway)) for place, gateway in sorted(newest.items())]
 
     def tip(self) -> BlockMark | None:
         """The last projected block."""
@@ -293,7 +297,3 @@ class Index(Relations):
         query = select(func.count()).select_from(t.events).where(t.events.c.block <= block)
         with reading(self.engine) as connection:
             return int(connection.execute(query).scalar_one())
-
-
-def _member(roles: Any, keys: Sequence[Any]) -> MemberRow:
-    return member_row(roles, [raw_bytes(row.x25519) for row in keys])

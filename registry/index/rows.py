@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, and_, bindparam, func, select
+from sqlalchemy import ColumnElement, Connection, Select, and_, bindparam, func, select
 
 from registry.core.ids import Role, Status, VersionId, hex32, model_id, to_address
 from registry.core.refs import CHAMPION, Reference
@@ -53,13 +53,14 @@ def names_manifest() -> ColumnElement[bool]:
     )
 
 
-def member_row(row: Row[tuple[object, ...]], keys: Sequence[bytes]) -> MemberRow:
+def member_row(row: Any, keys: Sequence[Any]) -> MemberRow:
+    """The record of one row of roles, with the member's rows of keys, oldest first."""
     return MemberRow(
         address=to_address(row.address),
         namespace_id=row.namespace_id,
         namespace=row.namespace or "",
         roles=Role(row.roles),
-        x25519=keys[-1] if keys else None,
+        x25519=raw_bytes(keys[-1].x25519) if keys else None,
         key_version=len(keys),
     )
 

@@ -106,3 +106,30 @@ def test_a_caller_who_fails_alone_is_tried_once_and_nobody_after_it_hears_of_it(
         grouped.do(["good", "bad"])
     assert grouped.do(["good"]) == ["good"]
     assert turns == [["good", "bad"], ["good"]]
+
+
+class Turn:
+    """A lock that counts who took it."""
+
+    def __init__(self):
+        self.taken = 0
+        self._lock = threading.Lock()
+
+    def __enter__(self):
+        self._lock.acquire()
+        self.taken += 1
+
+    def __exit__(self, *_):
+        self._lock.release()
+
+
+def test_who_was_served_with_others_does_not_wait_for_one_more_turn():
+    turn = Turn()
+    grouped = Grouped(lambda items: items, turn)
+    with ThreadPoolExecutor(5) as pool:
+        with turn:
+            heard = [pool.submit(grouped.do, [number]) for number in range(5)]
+            while len(grouped._next.asked) < 5:
+                pass
+        assert sorted(one.result(30) for one in heard) == [[number] for number in range(5)]
+    assert turn.taken == 2, "the test's own, and one for all five"

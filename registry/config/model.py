@@ -199,6 +199,12 @@ class Log:
     """The transparency logs."""
 
     origin: Annotated[str, About("origin of the gateway log; from the registry's address if empty")] = ""
+    witnesses: Annotated[
+        tuple[str, ...], About("witnesses asked to co-sign the gateway log, each `VERIFIER_KEY URL`")
+    ] = ()
+    cosigned: Annotated[
+        tuple[str, ...], About("gateway logs of others to co-sign here, each `VERIFIER_KEY URL`")
+    ] = ()
     merge_delay_s: Annotated[
         int, About("seconds within which a promised entry is in the log", low=1, high=86_400)
     ] = 10

@@ -22,6 +22,7 @@ from registry.service import Journal, Parts, Service
 from registry.storage.base import ContentStore
 from registry.wiring.anchoring import Anchors
 from registry.wiring.backends import Databases, folders_written, open_databases, open_store
+from registry.wiring.cosigning import logs_cosigned
 from registry.wiring.gathering import Gathering, documents_of, unpinned
 from registry.wiring.logs import LogKeeper, Logs, log_secret, open_logs
 
@@ -84,7 +85,8 @@ def open_gateway(
     contracts = Contracts(link, deployment)
     databases = open_databases(settings, home)
     store = open_store(settings, home.store, owner=str(signer.address))
-    logs = open_logs(home, settings, contracts, signer.address)
+    cosigned = logs_cosigned(settings, signer, contracts.domain)
+    logs = open_logs(home, settings, contracts, signer.address, cosigned)
     pool = Pool(databases.primary)
     seal = RowSeal(log_secret(settings.gateway.log_key_file or home.keys / "log.ed25519"))
     parts = Parts(

@@ -20,6 +20,7 @@ from registry.core.version import Domain
 from registry.keystore import keystore_info
 from registry.pool.seals import RowSeal
 from registry.wiring.copies import Copies
+from registry.wiring.cosigning import witnesses_asked
 from registry.wiring.logs import log_origins, log_secret
 from registry.wiring.origins import GATEWAY, ended, rows_in
 
@@ -91,7 +92,7 @@ class Installation:
         return bool(others - set(self.origins))
 
     def witnesses(self) -> tuple[VerifierKey, ...]:
-        """Whose co-signatures count: this gateway's own witness and those that trust.json names."""
+        """Whose co-signatures count: this gateway's own witness, those it asks and those trust.json names."""
         own, trust = self.home.keys / "witness.ed25519", self.home.trust
         held = (
             [NoteSigner(f"{OF_AN_ACCOUNT}{self.gateway}", log_secret(own), COSIGNATURE).key]
@@ -99,7 +100,8 @@ class Installation:
             else []
         )
         named = parse_trust(trust.read_bytes()).witnesses if trust.exists() else ()
-        return tuple(dict.fromkeys((*held, *named)))
+        asked = [witness.key for witness in witnesses_asked(self.settings)]
+        return tuple(dict.fromkeys((*held, *asked, *named)))
 
     def copies(self, secret: bytes, scratch: Path, signatures: int | None) -> Copies:
         """The other logs that lie here; `secret` is that of the logs' key."""

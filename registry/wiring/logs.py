@@ -4,7 +4,7 @@ import logging
 import secrets
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from registry.core.ids import Address, hex32
 from registry.core.note import COSIGNATURE, NoteSigner, VerifierKey
 from registry.errors import ChainReorganised, Malformed, RegistryError
 from registry.keystore import write_private
+from registry.wiring.cosigning import NOTHING, Tiles, witnesses_asked
 from registry.wiring.origins import CHAIN, GATEWAY, OPENINGS, follow, make_room, put_aside
 
 _log = logging.getLogger("registry.logs")
@@ -46,8 +47,17 @@ class Logs:
         self.gateway.openings.close()
 
 
-def open_logs(home: Home, settings: Settings, contracts: Contracts, gateway: Address) -> Logs:
-    """Open both logs under HOME/log with the gateway's log key; a log of another origin makes room first."""
+def open_logs(
+    home: Home,
+    settings: Settings,
+    contracts: Contracts,
+    gateway: Address,
+    cosigned: Mapping[VerifierKey, Tiles] = NOTHING,
+) -> Logs:
+    """Open both logs under HOME/log with the gateway's log key; a log of another origin makes room first.
+
+    `cosigned` are the logs of others that the gateway's witness looks after too.
+    """
     home.log.mkdir(mode=0o700, parents=True, exist_ok=True)
     secret = log_secret(settings.gateway.log_key_file or home.keys / "log.ed25519")
     chain_origin, own_origin = log_origins(settings, contracts.deployment, gateway)
@@ -67,7 +77,7 @@ def open_logs(home: Home, settings: Settings, contracts: Contracts, gateway: Add
         chain=chain,
         chain_feed=ChainLog(chain, lambda: chain.entry(len(chain) - 1) if len(chain) else None),
         gateway=log,
-        witness=open_witness(home, f"{OF_AN_ACCOUNT}{gateway}", [chain, own]),
+        witness=open_witness(home, f"{OF_AN_ACCOUNT}{gateway}", [chain, own], cosigned),
         openings_aside=tuple(path for path in put_aside(home.log) if path.name == OPENINGS),
     )
 
@@ -109,15 +119,19 @@ class LocalWitness:
         return self._witness.add_checkpoint(body)
 
 
-def open_witness(home: Home, name: str, logs: Sequence[LogStore]) -> Witness:
+def open_witness(
+    home: Home, name: str, logs: Sequence[LogStore], others: Mapping[VerifierKey, Tiles]
+) -> Witness:
     """A witness with a key of its own, that rebuilds tree and map of each log before it co-signs."""
     secret = log_secret(home.keys / "witness.ed25519")
-    by_origin = {log.origin: log for log in logs}
+    # One's own come last: a setting takes neither their origins nor their place.
+    known = {**others, **{VerifierKey.parse(log.verifier_key): log.tile for log in logs}}
+    tiles = {key.name: read for key, read in known.items()}
     return Witness(
         home.log / "witness",
         NoteSigner(name, secret, COSIGNATURE),
-        {log.origin: [VerifierKey.parse(log.verifier_key)] for log in logs},
-        lambda origin, path: by_origin[origin].tile(path),
+        {key.name: [key] for key in known},
+        lambda origin, path: tiles[origin](path),
         now,
     )
 
@@ -130,6 +144,7 @@ class LogKeeper:
         self._contracts = contracts
         self._period_s = settings.log.checkpoint_s
         self.witnesses: list[WitnessLink] = []
+        self.others = witnesses_asked(settings)
         self._witnessed: dict[str, int] = {}
         self._fed = -1
         self._standing: bytes | None = None
@@ -139,6 +154,7 @@ class LogKeeper:
         while not stop.wait(self._period_s):
             try:
                 self.keep()
+                self.ask_others()
             except RegistryError as e:
                 _log.warning("the logs wait: %s", e)
 
@@ -149,6 +165,11 @@ class LogKeeper:
         finally:
             for log in (self._logs.chain, self._logs.gateway.log):
                 publish_once(log, self.witnesses, self._witnessed)
+
+    def ask_others(self) -> None:
+        """Have the gateway log co-signed elsewhere; they read its tiles meanwhile, so its API must run."""
+        if awake := [witness for witness in self.others if witness.is_awake]:
+            publish_once(self._logs.gateway.log, awake, self._witnessed)
 
     def feed(self) -> None:
         """Append every final event that the chain log lacks.

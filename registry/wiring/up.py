@@ -96,16 +96,20 @@ def write_client(home: Home, deployment: Deployment, url: str) -> None:
 
 
 def write_trust(home: Home, deployment: Deployment, gateway: Gateway) -> None:
-    """Write what an auditor needs: trust.json, with the keys of other logs that stood in it before."""
-    logs = gateway.logs
+    """Write what an auditor needs: trust.json, with the logs and witnesses of others that it named before."""
+    logs, witness = gateway.logs, gateway.logs.witness.key
     own = {log.origin: log.verifier_key for log in (logs.chain, logs.gateway.log)}
     try:
-        before = parse_trust(home.trust.read_bytes()).logs if home.trust.exists() else ()
+        before = parse_trust(home.trust.read_bytes()) if home.trust.exists() else None
     except Malformed as e:
         raise Malformed(
             f"{home.trust}: {e.message}", hint="restore it, or remove it: the keys of other logs stood there"
         ) from e
-    others = [{"origin": origin, "key": str(key)} for origin, key in before if origin not in own]
+    logs_before = before.logs if before is not None else ()
+    others = [{"origin": origin, "key": str(key)} for origin, key in logs_before if origin not in own]
+    # One's own witness had another name under another account; it counts once.
+    held = [key for key in before.witnesses if key.public != witness.public] if before is not None else []
+    witnesses = dict.fromkeys((witness, *(asked.key for asked in gateway.keeper.others), *held))
     trust = {
         "schema": "twinledger/trust/1",
         "chain_id": deployment.chain_id,
@@ -114,8 +118,8 @@ def write_trust(home: Home, deployment: Deployment, gateway: Gateway) -> None:
         "sealers": None,
         "council_head": None,
         "logs": [*({"origin": origin, "key": key} for origin, key in own.items()), *others],
-        "witnesses": [{"name": key.name, "key": str(key)} for key in (logs.witness.key,)],
-        "quorum": 1,
+        "witnesses": [{"name": key.name, "key": str(key)} for key in witnesses],
+        "quorum": before.quorum if before is not None else 1,
     }
     write_private(home.trust, json.dumps(trust, indent=2) + "\n")
 

@@ -38,6 +38,7 @@ from sqlalchemy.types import TypeDecorator
 
 from registry.errors import Malformed, StoreUnavailable
 
+_CHECKPOINT_PAGES = 1_000
 _SCHEMA = re.compile(r"[a-z_][a-z0-9_]{0,62}")
 # The lock of a transaction that writes; everybody who writes in this schema waits for it.
 _LOCK = text("SELECT pg_advisory_xact_lock(hashtext('twinledger'), hashtext(current_schema()))")
@@ -170,8 +171,8 @@ def _open_sqlite(url: str) -> Engine:
     def _durable(connection: sqlite3.Connection, _record: Any) -> None:
         # The driver's own BEGIN is deferred: it would let two writers deadlock on the upgrade.
         connection.isolation_level = None
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=60000", "foreign_keys=ON"):
-            connection.execute(f"PRAGMA {pragma}")
+        _set(connection, journal_mode="WAL", synchronous="FULL", wal_autocheckpoint=_CHECKPOINT_PAGES)
+        _set(connection, busy_timeout=60_000, foreign_keys="ON")
 
     return engine
 
@@ -223,12 +224,13 @@ def writing(engine: Engine) -> Iterator[Connection]:
 def noting(engine: Engine) -> Iterator[Connection]:
     """The same in SQLite without a wait for the disk: it outlives the process, and the power may take it."""
     with _alone(engine) as (connection, raw):
-        raw.execute("PRAGMA synchronous=NORMAL")
+        # Nor does it move what others committed to its place in the file, which waits for the disk too.
+        _set(raw, synchronous="NORMAL", wal_autocheckpoint=0)
         try:
             with _transaction(raw):
                 yield connection
         finally:
-            raw.execute("PRAGMA synchronous=FULL")
+            _set(raw, synchronous="FULL", wal_autocheckpoint=_CHECKPOINT_PAGES)
 
 
 @contextmanager
@@ -246,6 +248,11 @@ def _transaction(raw: sqlite3.Connection) -> Iterator[None]:
     with raw:
         raw.execute("BEGIN IMMEDIATE")
         yield
+
+
+def _set(raw: sqlite3.Connection, **pragmas: str | int) -> None:
+    for name, value in pragmas.items():
+        raw.execute(f"PRAGMA {name}={value}")
 
 
 def is_free(engine: Engine) -> bool:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Engine, delete
+from sqlalchemy import Connection, Engine, delete
 
 from registry.database import noting, open_database, sqlite_url, writing
 from registry.errors import Unauthenticated
@@ -75,15 +75,33 @@ def test_the_horizon_moves_on_and_is_said_before_it_is_used(engine: Engine) -> N
 
 
 def test_only_the_noting_itself_does_not_wait_for_the_disk(engine: Engine) -> None:
-    def level() -> int:
+    def waits(connection: Connection) -> tuple[int, int]:
+        asked = ("synchronous", "wal_autocheckpoint")
+        level, pages = (connection.exec_driver_sql(f"PRAGMA {name}").scalar_one() for name in asked)
+        return level, pages
+
+    def of_a_write() -> tuple[int, int]:
         with writing(engine) as connection:
-            return int(connection.exec_driver_sql("PRAGMA synchronous").scalar_one())
+            return waits(connection)
 
     started(engine, "first")
-    assert level() == 2, "FULL"
+    full = of_a_write()
+    assert full[0] == 2 and full[1] > 0, "FULL, and whoever writes much moves it to its place"
     with noting(engine) as connection:
-        assert connection.exec_driver_sql("PRAGMA synchronous").scalar_one() == 1, "NORMAL"
+        assert waits(connection) == (1, 0), "NORMAL"
     with pytest.raises(KeyError), noting(engine) as connection:
         connection.exec_driver_sql("DELETE FROM answers")
         raise KeyError
-    assert level() == 2
+    assert of_a_write() == full
+
+
+def test_what_is_noted_is_moved_to_its_place_when_the_horizon_moves(engine: Engine) -> None:
+    log = Path(f"{engine.url.database}-wal")
+    requests = started(engine, "first")
+    for number in range(300):
+        requests.use_nonce(ANA, number.to_bytes(32, "big"), NOW, NOW)
+    grown = log.stat().st_size
+    later = NOW + LEAD_S + 1
+    for number in range(300):
+        requests.use_nonce(ANA, number.to_bytes(32, "little") + b"x", later, later)
+    assert log.stat().st_size < 1.5 * grown, "the log beside the database begins anew"

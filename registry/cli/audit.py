@@ -29,20 +29,8 @@ TrustPath = Annotated[
 def register(app: typer.Typer) -> None:
     """Add these commands."""
     group = typer.Typer(help="Who did what, when and where, with proofs.", no_args_is_help=True)
-    for command in (
-        events,
-        timeline,
-        trace,
-        impact,
-        probing,
-        prove,
-        complete,
-        export,
-        verify,
-        fsck,
-        accuse,
-        witness,
-    ):
+    reading = (events, timeline, trace, impact, probing, prove, complete)
+    for command in (*reading, export, verify, fsck, accuse, witness):
         group.command()(command)
     app.add_typer(group, name="audit")
 
@@ -122,10 +110,15 @@ def impact(ref: Annotated[str, typer.Argument(metavar="REF|DEVICE|DIGEST|DATASET
         f"{len(found['deliveries'])} retrievals",
         *(f"version   {'  ' * one['depth']}{one['version']}" for one in found["versions"]),
         *(
-            f"alias     {one['model']}@{one['alias']} since {time_of(one['since'])}{_until(one['until'])}"
+            f"alias     {one['model']}@{one['alias']} to {one['version']}"
+            f" since {time_of(one['since'])}{_until(one['until'])}"
             for one in found["aliases"]
         ),
-        *(f"retrieved {one['who']} at {time_of(one['time'])}" for one in found["deliveries"]),
+        *(
+            f"retrieved {one['version']} by {one['who']} at {time_of(one['time'])}"
+            f" from {one['cell'] or one['address'] or 'a hidden place'}"
+            for one in found["deliveries"]
+        ),
         *(line for version in found["tainted"] for line in _first_and_last(version, found["holders"])),
     ]
     show(found, lines)

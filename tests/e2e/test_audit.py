@@ -160,7 +160,8 @@ def test_the_commands_speak_in_names_and_words(live: Live, client: Client, seale
     assert f"sealed {sealed.version_id} of {sealed.model}, " in told
     assert f"set the status of {sealed.version_id} to deprecated: superseded" in told
     reached = said(live, "impact", sealed.version_id)
-    assert f"alias     {sealed.model}@champion since " in reached
+    assert f"alias     {sealed.model}@champion to {sealed.version_id} since " in reached
+    assert f"retrieved {sealed.version_id} by {client.address} at " in reached
     assert f"held      first by {client.address} at " in reached
     assert f"held      last by {client.address} at " in reached
 

@@ -132,7 +132,7 @@ class MinerNode:
             self._served_slot = self._contracts.slot_at(self._contracts.link.pending_time())
         for sealed in found:
             self._sealed[sealed.version_id] = sealed.slot
-            self._parents.add(sealed.version_id)
+            self._remember(sealed.version_id)
             self._shares.serve((sealed.fee_class, sealed.namespace_id), sealed.size)
         self._source.forget([sealed.version_id for sealed in found])
         # A gateway may show an item for the first time after it was sealed: it is not forgotten soon.
@@ -196,10 +196,13 @@ class MinerNode:
         record = self._contracts.record(version_id)
         if record is None or record.status not in (Status.ACTIVE, Status.DEPRECATED):
             return False
+        self._remember(version_id)
+        return True
+
+    def _remember(self, parent: VersionId) -> None:
         if len(self._parents) >= _PARENTS:
             self._parents.clear()
-        self._parents.add(version_id)
-        return True
+        self._parents.add(parent)
 
     def _is_my_turn(self, slot: int, batch: Sequence[VersionId]) -> bool:
         params = self._contracts.params()

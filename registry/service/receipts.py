@@ -20,7 +20,8 @@ class Receipts:
     def __init__(self, contracts: Contracts, chain_log: LogStore) -> None:
         self._contracts = contracts
         self._log = chain_log
-        self._proof = lru_cache(maxsize=256)(self._prove)
+        # A proof of a full batch takes 200 KiB; a page asks for those of some blocks, again and again.
+        self._proof = lru_cache(maxsize=64)(self._prove)
 
     def is_final(self, block: int) -> bool:
         """Whether so many blocks follow that this chain trusts it."""

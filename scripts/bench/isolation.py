@@ -1,9 +1,10 @@
 """A quiet namespace alone, and beside one at 20 times its share: its p99 of retrievals and of class-H seals.
 
 The quiet member has one retrieval and one submission under way at a time, each as soon as the last one ended.
-The other namespace has 20 of both without a pause, on 20 connections from an address of its own and as arrays
-of 20. `python scripts/bench/isolation.py HOME URL ARRAYS` is that namespace: a process, because in this one
-it would take the interpreter from what is measured, and a nicer one, because it stands for other machines.
+The other namespace has 20 of both without a pause, on 20 connections and as arrays of 20. Each calls from an
+address of its own, as from machines of their own, and so does the miner.
+`python scripts/bench/isolation.py HOME URL ARRAYS` is that namespace: a process, because in this one it would
+take the interpreter from what is measured, and a nicer one, because it stands for other machines.
 """
 
 import http.client
@@ -19,6 +20,8 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from itertools import count
 from pathlib import Path
+from typing import Any
+from unittest.mock import patch
 from urllib.parse import urlsplit
 
 if __name__ == "__main__":
@@ -34,7 +37,7 @@ from registry.sdk.collecting import Collector
 from registry.sdk.submitting import Prepared, Submitter, Work
 
 TIMES = 20
-_FLOOD_ADDRESS = "127.0.0.2"
+_FLOOD_ADDRESS, _QUIET_ADDRESS = "127.0.0.2", "127.0.0.3"
 _SIZE = 64 << 10
 _GRANT = 10**24
 _PATH = "/v1/versions/local/flood@v1/files/twin.bin"
@@ -51,6 +54,7 @@ def measure(*, full: bool) -> list[Result]:
     """Alone and beside the flood in turn, so that a busy moment of the machine hits both."""
     lasts_s, rounds = (120, 5) if full else (15, 2)
     with ExitStack() as stack:
+        stack.enter_context(_calling_from(_QUIET_ADDRESS))
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         rpc = stack.enter_context(anvil(folder / "anvil"))
         found = stack.enter_context(on_anvil(folder, rpc, miners=1))
@@ -110,6 +114,18 @@ def _figure(took: list[float]) -> str:
 
 
 @contextmanager
+def _calling_from(address: str) -> Iterator[None]:
+    """What this process connects to over HTTP sees it at this address of the machine."""
+    plain = http.client.HTTPConnection.__init__
+
+    def bound(self: http.client.HTTPConnection, *given: Any, **named: Any) -> None:
+        plain(self, *given, **{"source_address": (address, 0)} | named)
+
+    with patch.object(http.client.HTTPConnection, "__init__", bound):
+        yield
+
+
+@contextmanager
 def _quiet(found: Installation) -> Iterator[Client]:
     key = create_development_keystore(found.home.keys / "quiet.json")
     with found.client() as council:
@@ -152,7 +168,10 @@ def _heard(process: "subprocess.Popen[str]") -> str:
 
 def main(home: str, url: str, arrays: int) -> None:
     """The flood: from each line `go` to the next `stop`, whose answer is what it was served."""
-    with Client(url, "development", home=Path(home)) as client, tempfile.TemporaryDirectory() as folder:
+    with ExitStack() as stack:
+        stack.enter_context(_calling_from(_FLOOD_ADDRESS))
+        client = stack.enter_context(Client(url, "development", home=Path(home)))
+        folder = stack.enter_context(tempfile.TemporaryDirectory())
         weights = Path(folder) / "twin.bin"
         weights.write_bytes(os.urandom(_SIZE))
         submitter = Submitter(client._session)
@@ -201,9 +220,7 @@ def _flood(client: Client, submitter: Submitter, url: str, arrays: list[list[Pre
 
 def _download(url: str, stopped: threading.Event, served: list[int], number: int) -> None:
     where = urlsplit(url)
-    connection = http.client.HTTPConnection(
-        str(where.hostname), where.port, timeout=120, source_address=(_FLOOD_ADDRESS, 0)
-    )
+    connection = http.client.HTTPConnection(str(where.hostname), where.port, timeout=120)
     try:
         while not stopped.is_set():
             connection.request("GET", _PATH)

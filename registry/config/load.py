@@ -21,7 +21,7 @@ NOT_SETTINGS = frozenset(OF_CLIENTS) | frozenset(
     for name in (
         *("SOLC", "SOLC_MODULES", "POSTGRES"),
         *("ANVIL", "ANVIL_WS", "GETH", "GETH_2", "GETH_3", "GETH_WS", "GETH_WS_2", "GETH_WS_3"),
-        *("NS3_PYTHON", "WRITE_GAS"),
+        *("NS3_PYTHON", "CHROMIUM", "WRITE_GAS"),
     )
 )
 _TEST_PREFIX = PREFIX + "TEST_"

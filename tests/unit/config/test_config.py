@@ -1,5 +1,6 @@
 """Settings: one file and the environment, every key known, every value of its type."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ from registry.config import (
     resolve_home,
     settings_page,
 )
+from registry.config.load import NOT_SETTINGS
 from registry.errors import Malformed
 
 
@@ -216,3 +218,13 @@ def test_any_file_is_read_or_malformed(tmp_path_factory, text):
         load_settings(resolve_home(folder / "home", {}), {}, folder=folder)
     except Malformed as e:
         assert e.hint
+
+
+def test_every_variable_that_an_engine_is_named_by_is_no_setting():
+    """They are set where all tests run, and each command that a test starts sees them."""
+    devnet = Path(__file__).parents[3] / "scripts" / "devnet"
+    programs = [path for path in devnet.iterdir() if path.is_file()]
+    named = {name for path in programs for name in re.findall(r"\bTWINLEDGER_[A-Z0-9_]+", path.read_text())}
+    assert {"TWINLEDGER_CHROMIUM", "TWINLEDGER_NS3_PYTHON", "TWINLEDGER_POSTGRES"} <= named
+    settings = {row.env for row in SETTINGS}
+    assert named - settings - NOT_SETTINGS == set()

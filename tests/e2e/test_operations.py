@@ -101,28 +101,6 @@ def test_a_member_s_key_is_rotated_and_the_model_goes_on_under_the_new_one(
         assert int(client.account.show().balance) == 0, "money leaves with its owner"
 
 
-def test_where_transactions_cost_something_a_grant_pays_the_first_ones(
-    site: Site, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    newcomer, price, grant = person("with no coin"), 3, 10**9
-    monkeypatch.setattr(EmbeddedChain, "fee_policy", lambda _chain: FeePolicy(price, None))
-    site.do(
-        "member", "add", newcomer.address, "--namespace", "epsilon", "--role", "submitter", "--grant", grant
-    )
-    with site.client(newcomer) as client:
-        funded = client.account.show()
-        assert int(funded.coin) == 10 * 3_000_000 * price, "ten transactions of the client's gas"
-        assert int(funded.coin) + int(funded.balance) == grant
-        client.account.withdraw(int(funded.balance))
-        left = client.account.show()
-    assert int(left.balance) == 0
-    assert grant - 3_000_000 * price <= int(left.coin) < grant, "the grant without what one transaction cost"
-    small = person("with little coin")
-    site.do("member", "add", small.address, "--namespace", "zeta", "--role", "submitter", "--grant", 5)
-    with site.client(small) as client:
-        assert (int(client.account.show().coin), int(client.account.show().balance)) == (5, 0)
-
-
 def test_a_miner_leaves_the_roster_and_comes_back(site: Site) -> None:
     miners = [str(key.address) for key in site.found.keys.miners]
 
@@ -257,3 +235,26 @@ def test_a_log_s_key_is_rotated_under_a_new_origin_and_what_it_promised_stays_pr
     home.trust.write_text("{")
     with pytest.raises(Malformed, match=r"trust\.json"), running(home, settings):
         pass
+
+
+def test_where_transactions_cost_something_a_grant_pays_the_first_ones(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The last of these: the miners of this site pay that price meanwhile, too.
+    newcomer, price, grant = person("with no coin"), 3, 10**9
+    monkeypatch.setattr(EmbeddedChain, "fee_policy", lambda _chain: FeePolicy(price, None))
+    site.do(
+        "member", "add", newcomer.address, "--namespace", "epsilon", "--role", "submitter", "--grant", grant
+    )
+    with site.client(newcomer) as client:
+        funded = client.account.show()
+        assert int(funded.coin) == 10 * 3_000_000 * price, "ten transactions of the client's gas"
+        assert int(funded.coin) + int(funded.balance) == grant
+        client.account.withdraw(int(funded.balance))
+        left = client.account.show()
+    assert int(left.balance) == 0
+    assert grant - 3_000_000 * price <= int(left.coin) < grant, "the grant without what one transaction cost"
+    small = person("with little coin")
+    site.do("member", "add", small.address, "--namespace", "zeta", "--role", "submitter", "--grant", 5)
+    with site.client(small) as client:
+        assert (int(client.account.show().coin), int(client.account.show().balance)) == (5, 0)

@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 from callers import STRANGER, Ask, second_app, signed
 from conftest import Live, write_weights
+from eth_keyfile.keyfile import extract_key_from_keyfile
 from hostile import Answer
 
 from registry.api.app import create_app
 from registry.api.guard import HEADERS, SEALED, Guard
 from registry.cli.app import run
-from registry.core.signing import KeySigner
 from registry.keystore import open_keystore
 from registry.sdk import Client
 
@@ -125,7 +125,12 @@ def test_no_key_or_passphrase_is_in_anything_that_is_written_or_said(
     told = "\n".join([caplog.text, out, err, repr(answers), *map(repr, keys), *map(str, keys)]).lower()
     files = written(live)
     assert files
-    for secret in (PASSPHRASE, PASSPHRASE[::-1], *map(secret_of, keys)):
+    secrets = {
+        secret_of(keystore, PASSPHRASE),
+        *(secret_of(path, "") for path in live.home.keys.glob("*.json")),
+    }
+    assert len(secrets) > len(live.running.keys.miners) + 1
+    for secret in (PASSPHRASE, PASSPHRASE[::-1], *secrets):
         assert secret not in told
         assert not [path for path in files if secret.encode() in path.read_bytes().lower()]
 
@@ -145,10 +150,9 @@ def refusals(live: Live, target: str, at_least: int) -> list[dict[str, Any]]:
     raise AssertionError(f"{target} was refused {len(rows)} times")
 
 
-def secret_of(key: KeySigner) -> str:
+def secret_of(keystore: Path, passphrase: str) -> str:
     """The secret scalar as hex."""
-    secret: bytes = key._sign.func.__self__.secret  # type: ignore[attr-defined]
-    return secret.hex()
+    return extract_key_from_keyfile(str(keystore), passphrase.encode()).hex()
 
 
 def written(live: Live) -> list[Path]:

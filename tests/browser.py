@@ -27,6 +27,7 @@ class Page:
         self._line = line
         self._number = 0
         self._session: str | None = None
+        self._is_loaded = False
         self.requests: list[str] = []
         target = self._ask("Target.createTarget", url="about:blank")["targetId"]
         self._session = self._ask("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
@@ -39,13 +40,13 @@ class Page:
             "Emulation.setDeviceMetricsOverride", width=width, height=800, deviceScaleFactor=1, mobile=False
         )
         self.requests.clear()
+        self._is_loaded = False
         failed = self._ask("Page.navigate", url=url).get("errorText")
         assert failed in (None, "net::ERR_ABORTED"), (
             f"{url}: {failed}"
         )  # a download leaves the page as it was
-        if failed is None:
-            while self._hear()["method"] != "Page.loadEventFired":
-                pass
+        while failed is None and not self._is_loaded:
+            self._hear()
 
     def value(self, expression: str) -> Any:
         """What a line of JavaScript, written by the test, answers in the page."""
@@ -80,6 +81,7 @@ class Page:
         heard = {"method": ""} | json.loads(self._line.recv(_PATIENCE_S))
         if heard["method"] == "Network.requestWillBeSent":
             self.requests.append(heard["params"]["request"]["url"])
+        self._is_loaded |= heard["method"] == "Page.loadEventFired"
         return heard
 
 

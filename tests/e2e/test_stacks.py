@@ -136,27 +136,29 @@ def test_the_doctor_finds_nothing_wrong_while_everything_runs(stack: Stack) -> N
 
 
 def test_what_is_not_sealed_yet_can_be_withdrawn_and_what_waits_is_sealed_in_its_turn(stack: Stack) -> None:
-    # A large item spends the sealing budget of two epochs: what comes behind it stays pending so long.
-    submit(stack, "local/large", 10, side=128)
-    cancelled = submit(stack, "local/late", 11, "--no-wait")
-    assert cancelled["state"] == "pending"
-    late = cancelled["version_id"]
-    stack.do("submission", "cancel", late)
-    behind = [
-        submit(stack, "local/patient", 12, "--no-wait"),
-        submit(stack, "beta/urgent", 13, "--no-wait", "--fee", "priority", key="bo"),
-    ]
-    assert [item["state"] for item in behind] == ["pending"] * 2
-    patient, urgent = (item["version_id"] for item in behind)
-    stack.eventually(lambda: stack.do("submission", "show", late)["state"] == "cancelled")
-    receipts = [stack.do("submission", "wait", patient), stack.do("submission", "wait", urgent, key="bo")]
-    assert [receipt["version_id"] for receipt in receipts] == [patient, urgent]
-    standard, priority = (stack.do("show", one) for one in (patient, urgent))
-    assert (standard["fee_class"], priority["fee_class"]) == (0, 1)
-    # Unless the other was already on its way into a block: this machine may be busy with other tests.
-    came = stack.do("submission", "show", urgent)["received"]
-    was_sooner = standard["block"]["time"] <= came + 5
-    assert priority["block"]["number"] <= standard["block"]["number"] or was_sooner
+    # On a machine busy with other tests the first of two that wait may be on its way into a block when the
+    # second one comes; then another pair is looked at.
+    for seed in (10, 110, 210):
+        # A large item spends the sealing budget of two epochs: what comes behind it stays pending so long.
+        submit(stack, "local/large", seed, side=128)
+        late = submit(stack, "local/late", seed + 1, "--no-wait")
+        assert late["state"] == "pending"
+        stack.do("submission", "cancel", late["version_id"])
+        behind = [
+            submit(stack, "local/patient", seed + 2, "--no-wait"),
+            submit(stack, "beta/urgent", seed + 3, "--no-wait", "--fee", "priority", key="bo"),
+        ]
+        assert [item["state"] for item in behind] == ["pending"] * 2
+        patient, urgent = (item["version_id"] for item in behind)
+        withdrawn = partial(stack.do, "submission", "show", late["version_id"])
+        stack.eventually(lambda shown=withdrawn: shown()["state"] == "cancelled")
+        receipts = [stack.do("submission", "wait", patient), stack.do("submission", "wait", urgent, key="bo")]
+        assert [receipt["version_id"] for receipt in receipts] == [patient, urgent]
+        standard, priority = (stack.do("show", one) for one in (patient, urgent))
+        assert (standard["fee_class"], priority["fee_class"]) == (0, 1)
+        if standard["block"]["time"] > stack.do("submission", "show", urgent)["received"] + 5:
+            break
+    assert priority["block"]["number"] <= standard["block"]["number"]
     assert "local/late" not in {item["model"] for item in stack.do("ls")}
 
 

@@ -212,7 +212,7 @@ def reading(engine: Engine) -> Iterator[Connection]:
 def writing(engine: Engine) -> Iterator[Connection]:
     """One transaction: all of it is durable on return, or nothing is."""
     if engine.dialect.name == "sqlite":
-        with _alone(engine) as (connection, raw), _transaction(raw):
+        with _alone(engine) as connection:
             yield connection
         return
     with _mapped(engine), engine.begin() as connection:
@@ -221,44 +221,20 @@ def writing(engine: Engine) -> Iterator[Connection]:
 
 
 @contextmanager
-def noting(engine: Engine) -> Iterator[Connection]:
-    """The same in SQLite without a wait for the disk: it outlives the process, and the power may take it."""
-    with _alone(engine) as (connection, raw):
-        # Nor does it move what others committed to its place in the file, which waits for the disk too.
-        _set(raw, synchronous="NORMAL", wal_autocheckpoint=0)
-        try:
-            with _transaction(raw):
-                yield connection
-        finally:
-            _set(raw, synchronous="FULL", wal_autocheckpoint=_CHECKPOINT_PAGES)
-
-
-@contextmanager
-def _alone(engine: Engine) -> Iterator[tuple[Connection, sqlite3.Connection]]:
+def _alone(engine: Engine) -> Iterator[Connection]:
     turn = _turns.setdefault(engine, Lock())
     with _mapped(engine), turn, engine.connect() as connection:
         raw = connection.connection.dbapi_connection
         assert isinstance(raw, sqlite3.Connection)
-        yield connection, raw
-
-
-@contextmanager
-def _transaction(raw: sqlite3.Connection) -> Iterator[None]:
-    # The driver's own calls: SQLAlchemy's way to one word of SQL takes longer than SQLite does.
-    with raw:
-        raw.execute("BEGIN IMMEDIATE")
-        yield
+        # The driver's own calls: SQLAlchemy's way to one word of SQL takes longer than SQLite does.
+        with raw:
+            raw.execute("BEGIN IMMEDIATE")
+            yield connection
 
 
 def _set(raw: sqlite3.Connection, **pragmas: str | int) -> None:
     for name, value in pragmas.items():
         raw.execute(f"PRAGMA {name}={value}")
-
-
-def is_free(engine: Engine) -> bool:
-    """Whether a write would begin at once: it is a file, and nobody in this process is writing to it."""
-    turn = _turns.get(engine)
-    return turn is not None and not turn.locked()
 
 
 @contextmanager

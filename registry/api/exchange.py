@@ -77,15 +77,14 @@ class Admission:
     @property
     def is_quick(self) -> bool:
         """Whether `enter` takes less time than a turn of a thread."""
-        requests = service_of(self.request).requests
-        return self.signed is None or requests.is_at_hand(self.signed.created, int(time.time()))
+        return self.signed is None or service_of(self.request).nonces.is_at_hand(self.signed.created)
 
     def enter(self) -> Asker:
         """Take the nonce before anything is done for the request; NotAuthorized for a stranger."""
         if self.signed is None:
             return self.asker
         address, now = self.signed.address, int(time.time())
-        service_of(self.request).requests.use_nonce(address, self.signed.nonce, self.signed.created, now)
+        service_of(self.request).nonces.take(address, self.signed.nonce, self.signed.created, now)
         self.request.state.asker = self.asker
         if not self.may_ask:
             raise NotAuthorized(

@@ -14,7 +14,8 @@ from registry.core.cid import RAW, Cid
 from registry.core.ids import to_address
 from registry.database import reading
 from registry.errors import NotFound, RegistryError, VerificationFailed
-from registry.pool.requests import DAY_S, SWEEP_S
+from registry.pool.nonces import SWEEP_S
+from registry.pool.requests import DAY_S
 from registry.pool.schema import answers, nonces, uploads
 from registry.pool.seals import RowSeal
 

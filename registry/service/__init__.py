@@ -22,7 +22,7 @@ from registry.core.manifest import FileEntry
 from registry.errors import ChainReorganised, NotAuthorized, RegistryError
 from registry.index import Index, Projection, VersionRow
 from registry.index.tasks import TaskIndex
-from registry.pool import Pool, Requests, Uploads
+from registry.pool import Nonces, Pool, Requests, Uploads
 from registry.pool.contributions import Contributions
 from registry.service.accounts import Accounts
 from registry.service.audits import Audits
@@ -59,6 +59,7 @@ class Parts:
     projection: Projection
     index: Index
     pool: Pool
+    nonces: Nonces
     requests: Requests
     uploads: Uploads
     task_index: TaskIndex
@@ -79,6 +80,7 @@ class Service:
         self.contracts = parts.contracts
         self.index = parts.index
         self.pool = parts.pool
+        self.nonces = parts.nonces
         self.requests = parts.requests
         self.store = parts.store
         self._journal = parts.journal

@@ -15,7 +15,7 @@ from registry.core.signing import Signer
 from registry.errors import RegistryError
 from registry.index import Index, Projection
 from registry.index.tasks import TaskIndex
-from registry.pool import Pool, Requests, Uploads
+from registry.pool import Pool, Requests, Uploads, open_nonces
 from registry.pool.contributions import Contributions
 from registry.pool.seals import RowSeal
 from registry.service import Journal, Parts, Service
@@ -55,11 +55,17 @@ class Gateway:
         self.keeper.keep()
         documents = documents_of((event.name, event.args) for event in self.task_index.stating())
         self.gathering.want(unpinned(self.store, self.service.index), documents)
-        work_of = {"logs": self.keeper.run, "anchors": self.anchors.run, "gathering": self.gathering.run}
+        work_of = {
+            "logs": self.keeper.run,
+            "anchors": self.anchors.run,
+            "gathering": self.gathering.run,
+            "nonces": self.service.nonces.keep_ahead,
+        }
         for name, work in work_of.items():
             thread = threading.Thread(target=work, args=(self.stop,), name=name, daemon=True)
             thread.start()
             self.threads.append(thread)
+        self.service.nonces.settle()
 
     def close(self) -> None:
         """Stop in order: requests first, then what they rest on."""
@@ -70,6 +76,7 @@ class Gateway:
         with ExitStack() as stack:
             for part in (self.store, self.databases, self.logs):
                 stack.callback(part.close)
+            stack.callback(self.service.nonces.close)
             # On a full disk this fails, and the rest is closed all the same.
             self.logs.gateway.stopped(reason="shut down")
             try:
@@ -94,7 +101,8 @@ def open_gateway(
         projection=Projection(databases.index),
         index=Index(databases.index),
         pool=pool,
-        requests=Requests(databases.primary, seal, nonce_window_s=WINDOW_S),
+        nonces=open_nonces(databases.primary, seal, window_s=WINDOW_S),
+        requests=Requests(databases.primary, seal),
         uploads=Uploads(databases.primary, seal),
         task_index=TaskIndex(databases.index),
         contributions=Contributions(databases.primary),

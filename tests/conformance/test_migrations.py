@@ -22,7 +22,7 @@ from registry.errors import Conflict, Unauthenticated
 from registry.index import Projection
 from registry.index import release as projected
 from registry.index.schema import metadata as projection_metadata
-from registry.pool import Pool, PoolState, Requests, Uploads
+from registry.pool import Pool, PoolState, Requests, Uploads, open_nonces
 from registry.pool.contributions import Contributions
 from registry.pool.migrations import HEAD, prepare, revisions
 from registry.pool.schema import metadata, submissions
@@ -109,12 +109,12 @@ def test_the_upgraded_pool_goes_on_where_the_first_release_stopped(open_engine: 
     pool.add([replace(pending, submission=other)])
     assert [e.sequence for e in pool.pending(limit=9)] == [3, 4], "the order of arrival goes on"
     assert pool.expire(pending.submission.deadline + 1) == 2
-    requests = Requests(engine, SEAL, nonce_window_s=300)
+    requests = Requests(engine, SEAL)
     key = next(row for row in old["answers"] if row[2] == "kept since 0.1.0")
     kept = requests.answered(key[0], key[1], key[2], bytes.fromhex(key[3]))
     assert kept is not None and (kept.status, kept.body) == (key[4], key[5])
     with pytest.raises(Unauthenticated):
-        requests.use_nonce(old["nonces"][0][0], b"n" * 32, 1_000, 1_000)
+        open_nonces(engine, SEAL, window_s=300).take(old["nonces"][0][0], b"n" * 32, 1_000, 1_000)
     (held,) = Contributions(engine).listed(1, 0)
     assert (held.contribution.samples, held.aggregator_signature) == (17, b"\x02" * 65)
     assert [statement.measurement.loss_after for statement in held.statements] == [200_000]

@@ -15,8 +15,8 @@ from registry.core.signing import KeySigner
 from registry.core.version import Submission, Version
 from registry.database import open_database, writing
 from registry.errors import Conflict, Malformed, StoreUnavailable, Unauthenticated
-from registry.pool import Answered, Entry, Pool, PoolState, Requests, Upload, Uploads
-from registry.pool.requests import SWEEP_S
+from registry.pool import Answered, Entry, Nonces, Pool, PoolState, Requests, Upload, Uploads, open_nonces
+from registry.pool.nonces import LEAD_S, SWEEP_S
 from registry.pool.schema import answers, nonces, submissions, uploads
 from registry.pool.seals import RowSeal
 from registry.wire import SignedSubmission, submission_of
@@ -170,22 +170,26 @@ def test_a_transaction_that_breaks_off_leaves_nothing(open_engine: OpenEngine, p
 
 
 def test_a_nonce_is_taken_once_also_by_two_at_once(open_engine: OpenEngine) -> None:
-    requests = Requests(open_engine(), SEAL, nonce_window_s=300)
+    taken = open_nonces(open_engine(), SEAL, window_s=300)
 
     def use(_: int) -> bool:
         try:
-            requests.use_nonce(ANA, b"n" * 32, 1_000, 1_000)
+            taken.take(ANA, b"n" * 32, 1_000, 1_000)
         except Unauthenticated:
             return False
         return True
 
     with ThreadPoolExecutor(8) as threads:
         assert sum(threads.map(use, range(8))) == 1
-    requests.use_nonce(BO, b"n" * 32, 1_000, 1_000)
+    taken.take(BO, b"n" * 32, 1_000, 1_000)
+    again = open_nonces(open_engine(), SEAL, window_s=300)
+    with pytest.raises(Unauthenticated):
+        again.take(ANA, b"n" * 32, 1_000, 1_000)
+    again.take(ANA, b"m" * 32, 1_000 + LEAD_S + 1, 1_000 + LEAD_S + 1)
 
 
 def test_a_kept_answer_is_given_again_and_never_for_another_body(open_engine: OpenEngine) -> None:
-    requests = Requests(open_engine(), SEAL, nonce_window_s=300)
+    requests = Requests(open_engine(), SEAL)
     requests.keep(ANA, "/v1/tasks", "k", b"b" * 32, Answered(202, '{"x":"\\u0000ü"}'), 1_000)
     assert requests.answered(ANA, "/v1/tasks", "k", b"b" * 32) == Answered(202, '{"x":"\\u0000ü"}')
     assert requests.answered(BO, "/v1/tasks", "k", b"b" * 32) is None
@@ -206,15 +210,15 @@ def test_uploads_count_until_a_submission_names_them(open_engine: OpenEngine) ->
     assert uploads.get(files[1].cid) is None
 
 
-def marked(engine: Engine) -> tuple[Requests, Uploads]:
+def marked(engine: Engine) -> tuple[Nonces, Uploads]:
     """A row in every table of those that bear the gateway's mark; the upload is named."""
-    requests, kept = Requests(engine, SEAL, nonce_window_s=300), Uploads(engine, SEAL)
-    requests.use_nonce(ANA, b"n" * 32, 1_000, 1_000)
+    taken, requests, kept = Nonces(engine, SEAL, window_s=300), Requests(engine, SEAL), Uploads(engine, SEAL)
+    taken.take(ANA, b"n" * 32, 1_000, 1_000)
     requests.keep(ANA, "/v1/tasks\0", "k", b"b" * 32, Answered(202, '{"x":"\0ü"}'), 1_000)
     file = Upload(Cid(0x55, sha256(b"x")), sha256(b"x"), 1, ANA, 1_000)
     kept.add([file])
     kept.name([file.cid])
-    return requests, kept
+    return taken, kept
 
 
 def wrong(engine: Engine, *, is_shared: bool = False, seal: RowSeal = SEAL) -> list[str]:
@@ -251,12 +255,12 @@ def test_a_row_of_another_gateway_is_left_to_it_where_the_pool_is_shared(
 
 def test_a_row_without_a_mark_is_older_than_all_that_have_one(open_engine: OpenEngine) -> None:
     engine = open_engine()
-    requests, kept = marked(engine)
+    taken, kept = marked(engine)
     with writing(engine) as connection:  # as an earlier release left them
         for table in (nonces, answers, uploads):
             connection.execute(update(table).values(seal=None))
     assert wrong(engine) == []
-    requests.use_nonce(ANA, b"m" * 32, 999, 999)
+    taken.take(ANA, b"m" * 32, 999, 999)
     file = Upload(Cid(0x55, sha256(b"y")), sha256(b"y"), 1, ANA, 999)
     kept.add([file])
     kept.name([file.cid])
@@ -265,8 +269,8 @@ def test_a_row_without_a_mark_is_older_than_all_that_have_one(open_engine: OpenE
 
 def test_a_nonce_or_an_answer_that_is_over_is_named(open_engine: OpenEngine) -> None:
     engine = open_engine()
-    requests, _ = marked(engine)
-    requests.use_nonce(ANA, b"m" * 32, 1_600, 1_600)
+    taken, _ = marked(engine)
+    taken.take(ANA, b"m" * 32, 1_600, 1_600)
     assert wrong(engine) == [], "of 1,000, kept for 600 and until the next sweep"
     with writing(engine) as connection:  # a hand put back what had been deleted
         row = {"address": BO, "nonce": "aa", "created": 999 - SWEEP_S}

@@ -31,8 +31,9 @@ from registry.config import Home, load_settings
 from registry.core.ids import hex32, sha256, to_address
 from registry.errors import ChainUnavailable, Conflict, StoreUnavailable, Unavailable
 from registry.index import Projection
-from registry.pool import Pool, Requests, Uploads
+from registry.pool import Pool, Uploads
 from registry.pool.contributions import Contributions
+from registry.pool.nonces import HeldNonces
 from registry.sdk.submitting import Work
 from registry.storage.embedded import EmbeddedStore
 from registry.storage.migrate import migrate, unmoved
@@ -143,7 +144,7 @@ WRITES: dict[str, tuple[type, str, Callable[[Live, Path, str], None]]] = {
     "submit-directory": (EmbeddedStore, "put_directories", submitted),
     "submit-upload-note": (Uploads, "add", submitted),
     "submit-upload-named": (Uploads, "name", submitted),
-    "submit-nonce": (Requests, "use_nonce", submitted),
+    "submit-horizon": (HeldNonces, "_set", submitted),
     "submit-pool": (Pool, "add", submitted),
     "submit-promise": (LogStore, "append", submitted),
     "seal-transaction": (EmbeddedChain, "send", submitted),

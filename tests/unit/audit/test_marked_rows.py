@@ -8,8 +8,8 @@ from sqlalchemy import Engine
 
 from registry.audit.marked import check_marked_rows
 from registry.database import open_database, sqlite_url
-from registry.pool import Requests
-from registry.pool.requests import SWEEP_S
+from registry.pool import Nonces
+from registry.pool.nonces import SWEEP_S
 from registry.pool.seals import RowSeal
 
 WINDOW_S = 300
@@ -30,10 +30,10 @@ def findings(engine: Engine, window_s: int = WINDOW_S) -> list[str]:
 
 
 def test_a_gateway_that_is_asked_every_second_never_keeps_a_nonce_too_long(engine: Engine) -> None:
-    requests = Requests(engine, SEAL, nonce_window_s=WINDOW_S)
+    taken = Nonces(engine, SEAL, window_s=WINDOW_S)
     for second in range(0, 2 * WINDOW_S + 4 * SWEEP_S, 7):
         now = BEGIN + second
-        requests.use_nonce("0xA", second.to_bytes(32, "big"), now, now)
+        taken.take("0xA", second.to_bytes(32, "big"), now, now)
         if second > 2 * WINDOW_S:
             assert findings(engine) == []
     assert any("was over by" in text for text in findings(engine, window_s=WINDOW_S // 2))

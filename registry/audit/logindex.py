@@ -5,7 +5,7 @@ so a map that differs from the entries cannot be explained by different code.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from registry.audit.logdb import LOG_TREE, KeyTree, LogDatabase
@@ -39,15 +39,32 @@ class TreeHead:
 
 
 @dataclass(frozen=True, slots=True)
-class MapChange:
-    """The map's leaves of keys that are new, and the new values of those it has."""
+class Growth:
+    """What entries add: the trees as they will be, their rows, and the map's leaves, new and changed."""
 
-    added: Sequence[MapLeaf]
-    changed: Sequence[MapLeaf]
+    whole: KeyTree
+    held: Sequence[KeyTree]
+    new: Sequence[KeyTree]
+    nodes: list[tuple[int, Completed]] = field(default_factory=list)
+    grown: list[tuple[int, int, Sequence[Pending]]] = field(default_factory=list)
+    added: list[MapLeaf] = field(default_factory=list)
+    changed: list[MapLeaf] = field(default_factory=list)
+
+    def postings(self) -> Iterable[tuple[int, int, int]]:
+        """Where each entry stands in the trees of its keys."""
+        for tree, first, entries in self.grown:
+            for place, entry in enumerate(entries, first):
+                yield tree, place, entry.index
+
+    def take(self, tree: KeyTree, entries: Sequence[Pending]) -> MapLeaf:
+        """Grow the tree of a key by its new entries; its new leaf in the map."""
+        self.grown.append((tree.id, tree.edge.size, entries))
+        self.nodes.extend((tree.id, node) for node in _grow(tree, entries))
+        return MapLeaf(tree.hash or key_hash(tree.key), tree.edge.size, tree.root)
 
 
 class LogIndex:
-    """The growing state of one log file; its caller holds the writer's lock."""
+    """The growing state of one log file; its caller lets nobody else grow it meanwhile."""
 
     def __init__(self, database: LogDatabase) -> None:
         self._database = database
@@ -63,63 +80,43 @@ class LogIndex:
         assert whole is not None, "a log file has its tree from the start"
         return whole
 
-    def write(self, entries: Sequence[Pending]) -> MapChange:
-        """Grow the log's tree and the keys' trees, inside a transaction; what changes in the map."""
-        database, whole = self._database, self._whole()
+    def grow(self, entries: Sequence[Pending]) -> Growth:
+        """What these entries add to the log's tree, to the keys' trees and to the map; nothing is written."""
         of_key: defaultdict[str, list[Pending]] = defaultdict(list)
         for entry in entries:
             for key in entry.keys:
                 of_key[key].append(entry)
         hashes = {key: key_hash(key) for key in of_key}
-        held = database.trees([where for where in hashes.values() if not self.map.is_new(where)])
-        new = hashes.keys() - {tree.key for tree in held}
-        rows = _Rows([(LOG_TREE, node) for node in _grow(whole, entries)])
-        changed = [rows.take(tree, of_key[tree.key]) for tree in held]
-        added = []
+        held = self._database.trees([where for where in hashes.values() if not self.map.is_new(where)])
+        known = {tree.key for tree in held}
+        named = (key for key in of_key if key not in known)
+        # Numbered as their keys first appear.
+        new = [
+            KeyTree(number, key, hashes[key], Frontier(), EMPTY_ROOT)
+            for number, key in enumerate(named, self._database.next_tree())
+        ]
+        growth = Growth(self._whole(), held, new)
+        growth.nodes.extend((LOG_TREE, node) for node in _grow(growth.whole, entries))
+        growth.changed.extend(growth.take(tree, of_key[tree.key]) for tree in held)
+        growth.added.extend(growth.take(tree, of_key[tree.key]) for tree in new)
+        return growth
 
-        def grown() -> Iterator[KeyTree]:
-            # Numbered as their keys first appear, and not kept: nearly every entry brings one.
-            named = (key for key in of_key if key in new)
-            for number, key in enumerate(named, database.next_tree()):
-                tree = KeyTree(number, key, hashes[key], Frontier(), EMPTY_ROOT)
-                added.append(rows.take(tree, of_key[key]))
-                yield tree
+    def update_map(self, growth: Growth) -> None:
+        """Take the keys' new roots into the map, before they are written; readers of the map must wait."""
+        self.map.update(added=growth.added, changed=growth.changed)
 
-        database.save_trees([whole, *held])
-        database.add_trees(grown())
-        database.insert_postings(rows.postings())
-        database.insert_nodes(rows.nodes)
-        return MapChange(added, changed)
-
-    def update_map(self, change: MapChange) -> None:
-        """Take the keys' new roots into the map; readers of the map must wait."""
-        self.map.update(added=change.added, changed=change.changed)
+    def save(self, growth: Growth) -> None:
+        """Write it, inside a transaction."""
+        self._database.save_trees([growth.whole, *growth.held])
+        self._database.add_trees(growth.new)
+        self._database.insert_postings(growth.postings())
+        self._database.insert_nodes(growth.nodes)
         if self.map.is_crowded:
             self.rebuild_map()
 
     def rebuild_map(self) -> None:
         """Make the map again from the file: after a rollback, or when it has outgrown its arrays."""
         self.map = SparseMap(self._database, self._database.key_count() * 2)
-
-
-@dataclass(frozen=True, slots=True)
-class _Rows:
-    """What the trees' growth adds to the file."""
-
-    nodes: list[tuple[int, Completed]]
-    grown: list[tuple[int, int, Sequence[Pending]]] = field(default_factory=list)
-
-    def postings(self) -> Iterable[tuple[int, int, int]]:
-        """Where each entry stands in the trees of its keys."""
-        for tree, first, entries in self.grown:
-            for place, entry in enumerate(entries, first):
-                yield tree, place, entry.index
-
-    def take(self, tree: KeyTree, entries: Sequence[Pending]) -> MapLeaf:
-        """Grow the tree of a key by its new entries; its new leaf in the map."""
-        self.grown.append((tree.id, tree.edge.size, entries))
-        self.nodes.extend((tree.id, node) for node in _grow(tree, entries))
-        return MapLeaf(tree.hash or key_hash(tree.key), tree.edge.size, tree.root)
 
 
 def _grow(tree: KeyTree, entries: Iterable[Pending]) -> list[Completed]:

@@ -38,6 +38,7 @@ class LogStore:
         self._clock = clock
         self._write = threading.Lock()
         self._view = threading.Lock()
+        self._publishing = threading.Lock()
         self._grouped = Grouped(self._write_entries, self._write)
         self._pending: list[Pending] = []
         with ExitStack() as undo:
@@ -105,29 +106,30 @@ class LogStore:
 
         An unchanged log is signed anew after `refresh_s`, so that its silence is dated too.
         """
-        with self._write:
+        with self._publishing:
+            with self._write:
+                pending = list(self._pending)
             last = self._last()
             now = max(self._clock(), last.time or 0 if last else 0)
-            if last is not None and not self._pending and now - (last.time or 0) < refresh_s:
+            if last is not None and not pending and now - (last.time or 0) < refresh_s:
                 return last
-            at = self._take_in(now)
-            self._pending = []
-            return at
+            return self._take_in(pending, now)
 
-    def _take_in(self, now: int) -> Checkpoint:
-        with ExitStack() as readers_wait:
-            changing = False
+    def _take_in(self, pending: Sequence[Pending], now: int) -> Checkpoint:
+        # Meanwhile entries are appended: they wait for what is written, and not for what is hashed.
+        growth = self._index.grow(pending)
+        # The map in memory and the file change together, for those who read both.
+        with self._view:
             try:
-                with self._database.transaction():
-                    change = self._index.write(self._pending)
-                    # Only from here on must readers wait: the map in memory and the file change together.
-                    readers_wait.enter_context(self._view)
-                    changing = True
-                    self._index.update_map(change)
-                    return self._sign(now)
+                self._index.update_map(growth)
+                with self._write:
+                    with self._database.transaction():
+                        self._index.save(growth)
+                        at = self._sign(now)
+                    del self._pending[: len(pending)]
+                    return at
             except BaseException:
-                if changing:
-                    self._index.rebuild_map()
+                self._index.rebuild_map()
                 raise
 
     def _last(self) -> Checkpoint | None:
@@ -258,7 +260,7 @@ class LogStore:
 
     def close(self) -> None:
         """Close the file; what was appended stays."""
-        with self._write:
+        with self._publishing, self._write:
             self._database.close()
             self._lock.release()
 

@@ -94,11 +94,13 @@ class Mirror:
     ) -> None:
         """Take in the entries when they lead to exactly this checkpoint, else nothing."""
         try:
+            growth = self._index.grow(entries)
+            self._index.update_map(growth)
             with self._database.transaction():
                 self._database.insert_entries(
                     (entry.index, entry.leaf, body) for entry, body in zip(entries, bodies, strict=True)
                 )
-                self._index.update_map(self._index.write(entries))
+                self._index.save(growth)
                 head = self._index.head()
                 if head.root != at.root:
                     raise VerificationFailed(

@@ -14,6 +14,7 @@ Because the path of a key is fixed by its own hash, one root gives every key exa
 """
 
 from bisect import bisect_left, bisect_right, insort
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
@@ -180,13 +181,14 @@ class SparseMap:
             self._alone[place] = held[0].key
 
     def update(self, *, added: Iterable[MapLeaf] = (), changed: Iterable[MapLeaf] = ()) -> None:
-        """Take in leaves of new keys and new values of held ones; `leaves` already answers with them."""
+        """Take in leaves of new keys and new values of held ones; `leaves` may answer with them already."""
         lowest, counts, alone = self._levels[-1], self._counts[-1], self._alone
-        cells, shared = set(), set()
+        of_cell: defaultdict[int, list[MapLeaf]] = defaultdict(list)
+        shared = set()
         for leaf in added:
             self._held += 1
-            cell = self._path(leaf.key)
-            cells.add(cell)
+            cell = self._cell_of(leaf)
+            of_cell[cell].append(leaf)
             place = slice(32 * cell, 32 * cell + 32)
             if not counts[cell]:
                 lowest[place], alone[place], counts[cell] = leaf.hash(), leaf.key, 1
@@ -196,15 +198,17 @@ class SparseMap:
             else:
                 shared.add(cell)
         for leaf in changed:
-            cell = self._path(leaf.key)
-            cells.add(cell)
+            cell = self._cell_of(leaf)
+            of_cell[cell].append(leaf)
             if counts[cell] == 1:
                 lowest[32 * cell : 32 * cell + 32] = leaf.hash()
             else:
                 shared.add(cell)
         for cell in shared:
-            self._put(cell, self._under(cell << (256 - self._depth), self._depth))
-        self._fold_above(cells)
+            held = {leaf.key: leaf for leaf in self._under(cell << (256 - self._depth), self._depth)}
+            held |= {leaf.key: leaf for leaf in of_cell[cell]}
+            self._put(cell, sorted(held.values()))
+        self._fold_above(of_cell)
 
     def _fold_above(self, cells: Iterable[int]) -> None:
         """Recompute what lies above these cells of the lowest array.

@@ -49,3 +49,22 @@ def test_openings_that_have_no_room_for_their_places_get_them_with_the_next(benc
         db.execute("DROP TRIGGER refusing")
     gateway.write("stop", caller, details={"reason": "two"})
     assert gateway.openings.places_of("address", "192.0.2.1") == [0, 1]
+
+
+def test_entries_are_appended_while_a_checkpoint_is_computed_and_the_next_one_has_them(
+    log, entry, monkeypatch
+) -> None:
+    log.append([entry(0), entry(1)])
+    grow, asked = log._index.grow, []
+
+    def slowly(entries):
+        asked.append(len(entries))
+        assert log.append([entry(len(log))])[0].index == 1 + len(asked), "nobody holds it up"
+        return grow(entries)
+
+    monkeypatch.setattr(log._index, "grow", slowly)
+    assert [log.publish().size, log.publish().size] == [2, 3]
+    assert asked == [2, 1]
+    monkeypatch.undo()
+    assert log.publish().size == len(log) == 4
+    assert [record.entry for record in log.entries(0, 4)] == [entry(number) for number in range(4)]

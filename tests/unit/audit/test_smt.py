@@ -37,8 +37,10 @@ def test_the_root_is_the_definitions(names: list[str], expected_count: int) -> N
     assert grown.root() == definition(leaves)
 
 
-@given(st.lists(NAMES, max_size=4), st.sampled_from([0, 20, 2_000]))
-def test_updating_step_by_step_equals_building_at_once(steps: list[list[str]], expected_count: int) -> None:
+@given(st.lists(NAMES, max_size=4), st.sampled_from([0, 20, 2_000]), st.booleans())
+def test_updating_step_by_step_equals_building_at_once(
+    steps: list[list[str]], expected_count: int, is_written_before: bool
+) -> None:
     held = smt.SortedLeaves()
     grown = smt.SparseMap(held, expected_count)
     now: dict[str, smt.MapLeaf] = {}
@@ -47,8 +49,12 @@ def test_updating_step_by_step_equals_building_at_once(steps: list[list[str]], e
         for name in names:
             (changed if name in now else added).append(leaf_of(name, count))
             now[name] = leaf_of(name, count)
-            held.put(now[name])
+        if is_written_before:
+            for leaf in now.values():
+                held.put(leaf)
         grown.update(added=added, changed=changed)
+        for leaf in now.values():
+            held.put(leaf)
         assert grown.root() == definition(list(now.values()))
 
 

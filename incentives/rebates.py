@@ -84,7 +84,8 @@ class Rebate:
 
     @property
     def is_complete(self) -> bool:
-        return self.next_line >= len(self.members)
+        """Whether no line is left to be paid; fewer than two accounts paid no tax and share nothing."""
+        return self.count < 2 or self.next_line >= len(self.members)
 
     def share(self, account: str) -> int:
         """r_u of one active account; nothing while fewer than two share."""

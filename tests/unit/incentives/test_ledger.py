@@ -296,3 +296,13 @@ def test_what_the_ledger_refuses():
         ledger.enrol("u0")
     with pytest.raises(Malformed):
         Pending(high=True, any=False)
+
+
+@pytest.mark.parametrize("users", [[], ["u0"]])
+def test_nothing_is_due_where_nobody_shares(users):
+    ledger = opened(users=users)
+    ledger.include("u0", 100, high=True, slot=0, sealer="m0")
+    ledger.close()
+    assert ledger.rebate is None, "the next close waits for no page"
+    ledger.close()
+    ledger.check()

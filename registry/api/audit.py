@@ -26,8 +26,9 @@ from registry.wire_audit import FilterBody
 
 router = APIRouter(tags=["audit"], route_class=DirectRoute)
 _FILTERS = ("log", "actor", "model", "version", "kind", "cell", "since", "until")
-# Tiles never change; a checkpoint is a second old at most.
+# A full tile never changes; a partial one may go once it is full, and a checkpoint is a second old at most.
 _FOREVER = "public, max-age=31536000, immutable"
+_FRESH = "no-cache"
 
 
 def audits_of(request: Request) -> Audits:
@@ -173,20 +174,23 @@ async def export_evidence(request: Request) -> Response:
     return Response(base64.b64decode(json.loads(bytes(kept.body))), media_type="application/zip")
 
 
-@router.get("/log/{name}/checkpoint")
+@router.get("/log/{name}/checkpoint", response_class=Response)
+@router.head("/log/{name}/checkpoint", response_class=Response)
 async def checkpoint(request: Request, name: str) -> Response:
     """The newest checkpoint as a signed note."""
     await caller_of(request, "log")
     raw = await in_thread(audits_of(request).log(name).checkpoint)
-    return Response(raw, media_type="text/plain; charset=utf-8", headers={"cache-control": "no-cache"})
+    return Response(raw, media_type="text/plain; charset=utf-8", headers={"cache-control": _FRESH})
 
 
-@router.get("/log/{name}/tile/{path:path}")
+@router.get("/log/{name}/tile/{path:path}", response_class=Response)
+@router.head("/log/{name}/tile/{path:path}", response_class=Response)
 async def tile(request: Request, name: str, path: str) -> Response:
     """A C2SP tile or entry bundle."""
     await caller_of(request, "log")
     raw = await in_thread(audits_of(request).log(name).tile, f"tile/{path}")
-    return Response(raw, media_type="application/octet-stream", headers={"cache-control": _FOREVER})
+    kept = _FRESH if ".p/" in path else _FOREVER
+    return Response(raw, media_type="application/octet-stream", headers={"cache-control": kept})
 
 
 @router.post("/log/witness/add-checkpoint", response_class=Response)

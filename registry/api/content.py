@@ -24,6 +24,7 @@ from registry.core.ids import hex32
 from registry.errors import Malformed
 from registry.service import Asker, Service
 from registry.service.journal import Retrieval
+from registry.storage.car import write_car
 from registry.wire import CarAnswer, UploadAnswer
 
 router = APIRouter(tags=["content"], route_class=DirectRoute)
@@ -96,22 +97,34 @@ async def get_content(request: Request, cid: str) -> Response:
 
 @router.get("/ipfs/{cid}", response_class=StreamingResponse)
 @router.head("/ipfs/{cid}", response_class=Response)
-async def get_ipfs(request: Request, cid: str, format: str | None = None) -> Response:
-    """The trustless gateway: one block (`raw`), a whole DAG (`car`), or the file."""
+async def get_ipfs(
+    request: Request,
+    cid: str,
+    format: str | None = None,
+    scope: Annotated[str, Query(alias="dag-scope")] = "all",
+    entity_bytes: Annotated[str | None, Query(alias="entity-bytes")] = None,
+) -> Response:
+    """The trustless gateway: one block (`raw`), a DAG or its `dag-scope` (`car`), or the file."""
     caller = await caller_of(request, "content")
     service = service_of(request)
     wanted = Cid.parse(cid)
     accepted = request.headers.get("accept", "")
     shape = format or ("raw" if RAW in accepted else "car" if CAR in accepted else "file")
     headers = {"etag": f'"{wanted}.{shape}"', "x-ipfs-path": f"/ipfs/{wanted}"}
+    asked = _by_cid(service, wanted, caller)
     if shape == "raw":
         block = await in_thread(service.store.block, wanted)
-        headers["content-length"] = str(len(block))
-        if request.method == "HEAD":
-            return Response(b"", media_type=RAW, headers=headers)
-        retrieval = await in_thread(service.fetched, wanted, caller, len(block))
-        return promised(Response(block, media_type=RAW, headers=headers), retrieval)
+        return await _block(request, block, block, RAW, headers, asked)
     if shape == "car":
+        if entity_bytes not in (None, "0:*"):
+            raise Malformed(
+                f"a CAR of the bytes {entity_bytes!r} is not made",
+                hint="ask for the whole, or for a Range of GET /v1/content/{cid}",
+            )
+        if (root := await in_thread(service.content.lone_block, wanted, scope)) is not None:
+            headers |= {"etag": f'"{wanted}.car.{scope}"'}
+            archive = b"".join(write_car((wanted,), [(wanted, root)]))
+            return await _block(request, root, archive, f"{CAR}; version=1", headers, asked)
         await in_thread(service.content.stat, wanted)
         if request.method == "HEAD":
             return Response(b"", media_type=f"{CAR}; version=1", headers=headers)
@@ -121,8 +134,19 @@ async def get_ipfs(request: Request, cid: str, format: str | None = None) -> Res
         watched = WatchedResponse(pieces, broke_off, media_type=f"{CAR}; version=1", headers=headers)
         return promised(watched, retrieval)
     if shape == "file":
-        return await content_response(request, lambda: _by_cid(service, wanted, caller))
+        return await content_response(request, lambda: asked)
     raise Malformed(f"format is {shape!r}, not raw or car")
+
+
+async def _block(
+    request: Request, block: bytes, body: bytes, media_type: str, headers: dict[str, str], asked: "Asked"
+) -> Response:
+    """One block, as it is or in a body of its own."""
+    headers |= {"content-length": str(len(body))}
+    if request.method == "HEAD":
+        return Response(b"", media_type=media_type, headers=headers)
+    retrieval = await in_thread(asked.written_down, len(block))
+    return promised(Response(body, media_type=media_type, headers=headers), retrieval)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,9 +11,11 @@ from registry.core.cid import RAW, Cid
 from registry.errors import Malformed, NotFound, RateLimited, RegistryError, TooLarge, VerificationFailed
 from registry.pool import Upload, Uploads
 from registry.storage.base import CarResult, ContentStore, Link, Pin, Stored
+from registry.storage.dagpb import DIRECTORY, decode_node, decode_unixfs
 from registry.storage.reader import whole_files
 
 ANONYMOUS = "anonymous"
+SCOPES = ("all", "entity", "block")
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +108,17 @@ class Content:
             for _ in self.store.get(cid, 0, 0):
                 pass
         return size
+
+    def lone_block(self, cid: Cid, scope: str) -> bytes | None:
+        """The one block that a `dag-scope` (IPIP-402) leaves of a DAG; None where that is the whole DAG.
+
+        `block` is the root; `entity` all of a file, and a directory without what is in it.
+        """
+        if scope not in SCOPES:
+            raise Malformed(f"dag-scope is {scope!r}, not {', '.join(SCOPES)}")
+        root = self.store.block(cid)
+        is_listing = cid.codec != RAW and decode_unixfs(decode_node(root)).kind == DIRECTORY
+        return root if scope == "block" or (scope == "entity" and is_listing) else None
 
     def sha256_of(self, cids: Iterable[Cid]) -> dict[Cid, bytes]:
         """The sha-256 of each held file in one piece, computed once; of a single block it is its name."""

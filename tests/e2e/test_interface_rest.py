@@ -155,6 +155,29 @@ def test_a_directory_is_no_file_and_says_so_before_its_first_byte(outsider, seal
     assert outsider.ask("GET", f"/ipfs/{folder}?format=raw").status == 200
 
 
+def test_a_car_of_a_scope_holds_what_the_scope_names(outsider, sealed):
+    root = b"\x01\x70\x12\x20" + sealed.version["weightsRoot"]
+    folder, block = f"/ipfs/{text_cid(root)}", outsider.ask("GET", f"/ipfs/{text_cid(root)}?format=raw").body
+    header = b"\xa2\x65roots\x81\xd8\x2a\x58\x25\x00" + root + b"\x67version\x01"
+    assert len(root + block) < 128
+    alone = bytes([len(header)]) + header + bytes([len(root + block)]) + root + block
+    whole = outsider.ask("GET", f"{folder}?format=car").body
+    assert whole.startswith(alone) and len(whole) > len(alone)
+    for scope, body in (("all", whole), ("entity", alone), ("block", alone)):
+        reply = outsider.ask("GET", f"{folder}?format=car&dag-scope={scope}")
+        assert (reply.status, reply.body) == (200, body)
+        assert "twinledger-promise" in reply.headers
+        head = outsider.ask("HEAD", f"{folder}?format=car&dag-scope={scope}")
+        assert (head.status, head.body, head.headers["etag"]) == (200, b"", reply.headers["etag"])
+    for query in ("dag-scope=most", "entity-bytes=0:9"):
+        reply = outsider.ask("GET", f"{folder}?format=car&{query}")
+        assert (reply.status, reply.json["code"]) == (400, "malformed")
+    data = b"a file of one block"
+    file = f"/ipfs/{text_cid(raw_cid(data))}?format=car"
+    outsider.ask("PUT", f"/v1/content/{text_cid(raw_cid(data))}", data)
+    assert outsider.ask("GET", f"{file}&dag-scope=entity").body == outsider.ask("GET", file).body
+
+
 def test_a_method_that_a_route_lacks_is_told_which_it_has(outsider):
     for target in ("/v1/models", "/v1/deployment"):
         reply = outsider.ask("DELETE", target)

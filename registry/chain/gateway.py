@@ -178,10 +178,6 @@ class Contracts:
         miner, exclusive = self.read("TwinRegistry", "turnOf", slot)
         return miner, exclusive
 
-    def is_paused(self) -> bool:
-        """Whether the council has paused the consortium."""
-        return bool(self.read("Consortium", "paused"))
-
     def log_key(self, origin: str) -> VerifierKey | None:
         """The key that the owner of a log registered for it, None when nobody did."""
         owner, _version, key = self.read("Consortium", "logKeyOf", origin)

@@ -134,10 +134,6 @@ class Index(Relations):
                 found.update((row.version_id, row.block) for row in rows)
         return found
 
-    def cancelled_at(self, version_id: VersionId) -> int | None:
-        """When a version was cancelled last, None if it never was."""
-        return self.cancelled([version_id]).get(version_id)
-
     def cancelled(self, version_ids: Iterable[VersionId]) -> dict[VersionId, int]:
         """When each version that ever was cancelled was so last."""
         wanted = [hex32(version_id) for version_id in version_ids]

@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import Engine, Row, func, select
 
-from registry.core.ids import Address, hex32
+from registry.core.ids import hex32
 from registry.database import reading
 from registry.index import schema as t
 from registry.index.growth import Rows
@@ -133,12 +133,6 @@ class TaskIndex:
         query = select(t.task_events).where(t.task_events.c.name.in_(("TaskOpened", "RoundSettled")))
         with reading(self._engine) as connection:
             return [_event(row) for row in connection.execute(query)]
-
-    def tasks_of(self, account: Address) -> list[int]:
-        """The tasks in which an account did or was paid something."""
-        query = select(t.task_events.c.task).where(t.task_events.c.account == account).distinct()
-        with reading(self._engine) as connection:
-            return sorted(connection.execute(query).scalars())
 
     def offers(self) -> list[int]:
         """The numbers of all offers."""

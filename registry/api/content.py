@@ -35,6 +35,8 @@ MAX_CIDS = 400
 _RANGE = re.compile(r"bytes=([0-9]{1,19})-([0-9]{0,19})")
 _SUFFIX = re.compile(r"bytes=-([0-9]{1,19})")
 _UNWRITTEN = Retrieval()
+# What a hash names never changes; answers to signed requests are private all the same (guard.py).
+_FOREVER = {"cache-control": "public, max-age=31536000, immutable", "vary": "Accept"}
 
 
 @router.put("/v1/content/{cid}", response_model=UploadAnswer)
@@ -106,26 +108,43 @@ async def get_ipfs(
 ) -> Response:
     """The trustless gateway: one block (`raw`), a DAG or its `dag-scope` (`car`), or the file."""
     caller = await caller_of(request, "content")
-    service = service_of(request)
-    wanted = Cid.parse(cid)
     accepted = request.headers.get("accept", "")
     shape = format or ("raw" if RAW in accepted else "car" if CAR in accepted else "file")
-    headers = {"etag": f'"{wanted}.{shape}"', "x-ipfs-path": f"/ipfs/{wanted}"}
+    named = await _named(request, Cid.parse(cid), caller, _Shape(shape, scope, entity_bytes))
+    if named.status_code < 400:
+        named.headers.update(_FOREVER)
+    return named
+
+
+@dataclass(frozen=True, slots=True)
+class _Shape:
+    """How a CID is to be answered: as `raw`, `car` or `file`, and of a CAR how much."""
+
+    format: str
+    scope: str
+    entity_bytes: str | None
+
+
+async def _named(request: Request, wanted: Cid, caller: Asker, shape: _Shape) -> Response:
+    service = service_of(request)
+    headers = {"etag": f'"{wanted}.{shape.format}"', "x-ipfs-path": f"/ipfs/{wanted}"}
     asked = _by_cid(service, wanted, caller)
-    if shape == "raw":
+    if shape.format == "raw":
         block = await in_thread(service.store.block, wanted)
         return await _block(request, block, block, RAW, headers, asked)
-    if shape == "car":
-        if entity_bytes not in (None, "0:*"):
+    if shape.format == "car":
+        if shape.entity_bytes not in (None, "0:*"):
             raise Malformed(
-                f"a CAR of the bytes {entity_bytes!r} is not made",
+                f"a CAR of the bytes {shape.entity_bytes!r} is not made",
                 hint="ask for the whole, or for a Range of GET /v1/content/{cid}",
             )
-        if (root := await in_thread(service.content.lone_block, wanted, scope)) is not None:
-            headers |= {"etag": f'"{wanted}.car.{scope}"'}
+        if (root := await in_thread(service.content.lone_block, wanted, shape.scope)) is not None:
+            headers |= {"etag": f'"{wanted}.car.{shape.scope}"'}
             archive = b"".join(write_car((wanted,), [(wanted, root)]))
             return await _block(request, root, archive, f"{CAR}; version=1", headers, asked)
         await in_thread(service.content.stat, wanted)
+        if _names(request.headers.get("if-none-match", ""), headers["etag"]):
+            return Response(status_code=304, headers=headers)
         if request.method == "HEAD":
             return Response(b"", media_type=f"{CAR}; version=1", headers=headers)
         retrieval = await in_thread(service.replicated, wanted, caller)
@@ -133,15 +152,17 @@ async def get_ipfs(
         broke_off = _telling(request, retrieval)
         watched = WatchedResponse(pieces, broke_off, media_type=f"{CAR}; version=1", headers=headers)
         return promised(watched, retrieval)
-    if shape == "file":
+    if shape.format == "file":
         return await content_response(request, lambda: asked)
-    raise Malformed(f"format is {shape!r}, not raw or car")
+    raise Malformed(f"format is {shape.format!r}, not raw or car")
 
 
 async def _block(
     request: Request, block: bytes, body: bytes, media_type: str, headers: dict[str, str], asked: "Asked"
 ) -> Response:
     """One block, as it is or in a body of its own."""
+    if _names(request.headers.get("if-none-match", ""), headers["etag"]):
+        return Response(status_code=304, headers=headers)
     headers |= {"content-length": str(len(body))}
     if request.method == "HEAD":
         return Response(b"", media_type=media_type, headers=headers)
@@ -230,7 +251,7 @@ def _open(service: Service, request: Request, find: Callable[[], Asked]) -> _Ope
     asked = find()
     size = service.content.file_size(asked.cid)
     sent = request.headers
-    if _names(sent.get("if-none-match", ""), asked.cid):
+    if _names(sent.get("if-none-match", ""), _etag(asked.cid)):
         return _Opened(asked.cid, size, 0, -1, 304)
     # A range of other bytes than the reader holds would be joined to them: then it gets the whole.
     is_same = sent.get("if-range", _etag(asked.cid)) == _etag(asked.cid)
@@ -248,10 +269,10 @@ def _etag(cid: Cid) -> str:
     return f'"{cid}"'
 
 
-def _names(condition: str, cid: Cid) -> bool:
+def _names(condition: str, etag: str) -> bool:
     """Whether an If-None-Match names these bytes; a proxy that compressed them made the tag a weak one."""
     tags = [tag.strip().removeprefix("W/") for tag in condition.split(",")]
-    return "*" in tags or _etag(cid) in tags
+    return "*" in tags or etag in tags
 
 
 def _no_such_range(size: int) -> Response:

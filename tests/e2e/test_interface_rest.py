@@ -178,6 +178,35 @@ def test_a_car_of_a_scope_holds_what_the_scope_names(outsider, sealed):
     assert outsider.ask("GET", f"{file}&dag-scope=entity").body == outsider.ask("GET", file).body
 
 
+def test_what_a_hash_names_is_kept_for_ever_unless_its_reader_signed(outsider, sealed):
+    root = text_cid(b"\x01\x70\x12\x20" + sealed.version["weightsRoot"])
+    folder = f"/ipfs/{root}"
+    data = b"bytes that never change"
+    file = f"/ipfs/{text_cid(raw_cid(data))}"
+    outsider.ask("PUT", file.replace("/ipfs/", "/v1/content/"), data)
+    for target in (
+        f"{folder}?format=raw",
+        f"{folder}?format=car",
+        f"{folder}?format=car&dag-scope=block",
+        file,
+    ):
+        for method in ("GET", "HEAD"):
+            reply = outsider.ask(method, target)
+            assert reply.status == 200
+            assert reply.headers["cache-control"] == "public, max-age=31536000, immutable"
+            assert reply.headers["vary"] == "Accept"
+        held = {"if-none-match": f'"other", W/{reply.headers["etag"]}'}
+        again = outsider.ask("GET", target, headers=held)
+        assert (again.status, again.body, again.headers["etag"]) == (304, b"", reply.headers["etag"])
+        assert "twinledger-promise" not in again.headers
+    for target, status in ((f"{folder}?format=tar", 400), (f"/ipfs/{text_cid(raw_cid(b'unheld'))}", 404)):
+        reply = outsider.ask("GET", target)
+        assert (reply.status, "cache-control" in reply.headers) == (status, False)
+    signature = outsider.authorization("GET", file, hashlib.sha256(b"").digest())
+    signed = outsider.ask("GET", file, headers=signature)
+    assert (signed.status, signed.headers["cache-control"]) == (200, "private, no-store")
+
+
 def test_a_method_that_a_route_lacks_is_told_which_it_has(outsider):
     for target in ("/v1/models", "/v1/deployment"):
         reply = outsider.ask("DELETE", target)

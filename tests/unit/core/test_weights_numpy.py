@@ -2,57 +2,17 @@
 
 import io
 import struct
-import zipfile
 import zlib
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
-from hypothesis.extra import numpy as nps
 
 from registry.core import weights_zip
-from registry.core.weights import inspect
 from registry.core.weights_base import Tensor
 from registry.errors import Malformed
-
-FEW = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-
-
-DTYPES = st.sampled_from(("<f4", "<f8", "<f2", "<i8", "<i4", "|u1", "|b1"))
-ARRAYS = st.dictionaries(
-    st.text("abcw_0", min_size=1, max_size=6),
-    DTYPES.flatmap(lambda d: nps.arrays(d, nps.array_shapes(min_dims=0, max_dims=3, max_side=4))),
-    min_size=1,
-    max_size=4,
-)
-
-
-ARRAY = {"w": np.arange(6, dtype="<f4").reshape(2, 3), "b": np.zeros(3, "<f8")}
-
-
-def read(name, raw):
-    return inspect(name, io.BytesIO(raw))
-
-
-def npz(arrays, **options):
-    buffer = io.BytesIO()
-    (np.savez_compressed if options.get("packed") else np.savez)(buffer, **arrays)
-    return buffer.getvalue()
-
-
-def npy(array):
-    buffer = io.BytesIO()
-    np.save(buffer, array, allow_pickle=True)
-    return buffer.getvalue()
-
-
-def archive(**members):
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w") as z:
-        for name, raw in members.items():
-            z.writestr(name.replace("__", "."), raw)
-    return buffer.getvalue()
+from tests.arrays import ARRAY, ARRAYS, FEW, archive, npy, npz, read
 
 
 @FEW

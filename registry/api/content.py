@@ -35,8 +35,9 @@ MAX_CIDS = 400
 _RANGE = re.compile(r"bytes=([0-9]{1,19})-([0-9]{0,19})")
 _SUFFIX = re.compile(r"bytes=-([0-9]{1,19})")
 _UNWRITTEN = Retrieval()
-# What a hash names never changes; answers to signed requests are private all the same (guard.py).
-_FOREVER = {"cache-control": "public, max-age=31536000, immutable", "vary": "Accept"}
+# Bytes under a hash never change, but who reads them from a cache in between is not written down here: only
+# the reader's own may keep them, and asks again by their ETag.
+_KEPT = {"cache-control": "private, no-cache", "vary": "accept"}
 
 
 @router.put("/v1/content/{cid}", response_model=UploadAnswer)
@@ -108,38 +109,23 @@ async def get_ipfs(
 ) -> Response:
     """The trustless gateway: one block (`raw`), a DAG or its `dag-scope` (`car`), or the file."""
     caller = await caller_of(request, "content")
+    service = service_of(request)
+    wanted = Cid.parse(cid)
     accepted = request.headers.get("accept", "")
     shape = format or ("raw" if RAW in accepted else "car" if CAR in accepted else "file")
-    named = await _named(request, Cid.parse(cid), caller, _Shape(shape, scope, entity_bytes))
-    if named.status_code < 400:
-        named.headers.update(_FOREVER)
-    return named
-
-
-@dataclass(frozen=True, slots=True)
-class _Shape:
-    """How a CID is to be answered: as `raw`, `car` or `file`, and of a CAR how much."""
-
-    format: str
-    scope: str
-    entity_bytes: str | None
-
-
-async def _named(request: Request, wanted: Cid, caller: Asker, shape: _Shape) -> Response:
-    service = service_of(request)
-    headers = {"etag": f'"{wanted}.{shape.format}"', "x-ipfs-path": f"/ipfs/{wanted}"}
+    headers = {"etag": f'"{wanted}.{shape}"', "x-ipfs-path": f"/ipfs/{wanted}", **_KEPT}
     asked = _by_cid(service, wanted, caller)
-    if shape.format == "raw":
+    if shape == "raw":
         block = await in_thread(service.store.block, wanted)
         return await _block(request, block, block, RAW, headers, asked)
-    if shape.format == "car":
-        if shape.entity_bytes not in (None, "0:*"):
+    if shape == "car":
+        if entity_bytes not in (None, "0:*"):
             raise Malformed(
-                f"a CAR of the bytes {shape.entity_bytes!r} is not made",
+                f"a CAR of the bytes {entity_bytes!r} is not made",
                 hint="ask for the whole, or for a Range of GET /v1/content/{cid}",
             )
-        if (root := await in_thread(service.content.lone_block, wanted, shape.scope)) is not None:
-            headers |= {"etag": f'"{wanted}.car.{shape.scope}"'}
+        if (root := await in_thread(service.content.lone_block, wanted, scope)) is not None:
+            headers |= {"etag": f'"{wanted}.car.{scope}"'}
             archive = b"".join(write_car((wanted,), [(wanted, root)]))
             return await _block(request, root, archive, f"{CAR}; version=1", headers, asked)
         await in_thread(service.content.stat, wanted)
@@ -152,9 +138,11 @@ async def _named(request: Request, wanted: Cid, caller: Asker, shape: _Shape) ->
         broke_off = _telling(request, retrieval)
         watched = WatchedResponse(pieces, broke_off, media_type=f"{CAR}; version=1", headers=headers)
         return promised(watched, retrieval)
-    if shape.format == "file":
-        return await content_response(request, lambda: asked)
-    raise Malformed(f"format is {shape.format!r}, not raw or car")
+    if shape == "file":
+        response = await content_response(request, lambda: asked)
+        response.headers.update(_KEPT)
+        return response
+    raise Malformed(f"format is {shape!r}, not raw or car")
 
 
 async def _block(

@@ -3,7 +3,6 @@
 from registry.index.projection import Projection
 from registry.index.queries import Index
 from registry.index.records import (
-    AliasChange,
     BlockMark,
     CellRow,
     GrantChange,
@@ -12,13 +11,11 @@ from registry.index.records import (
     ModelRow,
     Readable,
     SealRow,
-    StatusChange,
     VersionRow,
 )
 from registry.index.search import Search, SearchPage
 
 __all__ = [
-    "AliasChange",
     "BlockMark",
     "CellRow",
     "GrantChange",
@@ -31,6 +28,5 @@ __all__ = [
     "SealRow",
     "Search",
     "SearchPage",
-    "StatusChange",
     "VersionRow",
 ]

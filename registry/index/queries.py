@@ -12,14 +12,12 @@ from registry.database import Lookup, reading
 from registry.errors import NotFound
 from registry.index import schema as t
 from registry.index.records import (
-    AliasChange,
     BlockMark,
     CellRow,
     GrantChange,
     MemberRow,
     ModelRow,
     SealRow,
-    StatusChange,
     VersionRow,
 )
 from registry.index.relations import Relations
@@ -192,37 +190,6 @@ class Index(Relations):
         """The aliases that point at a version now."""
         with reading(self.engine) as connection:
             return aliases(connection, version_id)
-
-    def alias_history(self, version_id: VersionId) -> list[AliasChange]:
-        """Every time an alias was pointed at this version."""
-        query = (
-            select(t.aliases, t.blocks.c.time)
-            .join(t.blocks, t.blocks.c.number == t.aliases.c.block)
-            .where(t.aliases.c.version_id == hex32(version_id))
-            .order_by(t.aliases.c.block, t.aliases.c.log_index)
-        )
-        with reading(self.engine) as connection:
-            rows = connection.execute(query).all()
-        return [
-            AliasChange(row.alias, version_id, to_address(row.actor), row.block, row.time) for row in rows
-        ]
-
-    def status_history(self, version_id: VersionId) -> list[StatusChange]:
-        """Every change of a version's status."""
-        query = (
-            select(t.statuses, t.blocks.c.time)
-            .join(t.blocks, t.blocks.c.number == t.statuses.c.block)
-            .where(t.statuses.c.version_id == hex32(version_id))
-            .order_by(t.statuses.c.block, t.statuses.c.log_index)
-        )
-        with reading(self.engine) as connection:
-            rows = connection.execute(query).all()
-        return [
-            StatusChange(
-                version_id, Status(row.status), row.reason, to_address(row.actor), row.block, row.time
-            )
-            for row in rows
-        ]
 
     def grant_history(self, version_id: VersionId) -> list[GrantChange]:
         """Every grant of a version and every one taken back, oldest first."""

@@ -127,29 +127,6 @@ class CellRow:
     gateway: Address
 
 
-@dataclass(frozen=True, slots=True)
-class StatusChange:
-    """A version was deprecated or revoked, by whom, when and why."""
-
-    version_id: VersionId
-    status: Status
-    reason: str
-    actor: Address
-    block: int
-    time: int
-
-
-@dataclass(frozen=True, slots=True)
-class AliasChange:
-    """An alias was pointed at a version, by whom and when."""
-
-    alias: str
-    version_id: VersionId
-    actor: Address
-    block: int
-    time: int
-
-
 def json_args(args: Mapping[str, object]) -> dict[str, Any]:
     """Event arguments as JSON: bytes as hex, integers beyond 2^53 as decimal strings."""
     return {name: _json_value(value) for name, value in args.items()}

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, select
 
 from registry.core.cid import weights_cid
 from registry.core.ids import Address, Role, Status, VersionId, hex32, keccak, model_id, name_hash, sha256
@@ -14,9 +14,10 @@ from registry.core.manifest_index import searchable
 from registry.core.refs import Reference, parse_reference
 from registry.core.signing import KeySigner
 from registry.core.version import NO_SALT, Version
+from registry.database import reading
 from registry.errors import Conflict, NotFound
 from registry.index import BlockMark, Index, Line, Projection, Readable, Search
-from registry.index.schema import CHAIN_TABLES, metadata
+from registry.index.schema import CHAIN_TABLES, metadata, statuses
 from registry.index.search import parse_metric, search
 
 ANA = KeySigner(keccak(b"ana")).address
@@ -125,7 +126,6 @@ def test_a_bare_name_means_its_champion_else_its_newest_active_version(story: St
     assert story.means("local/a") == story.means("local/a@champion") == second.id
     story.alias("a", "champion", first)
     assert story.index.aliases_of(second.id) == []
-    assert [change.version_id for change in story.index.alias_history(second.id)] == [second.id]
 
 
 def test_an_id_may_be_cut_as_long_as_it_means_one_version(story: Story) -> None:
@@ -139,7 +139,8 @@ def test_an_id_may_be_cut_as_long_as_it_means_one_version(story: Story) -> None:
 def test_a_text_with_a_nul_does_not_stop_the_projection(story: Story) -> None:
     version = story.seals("a")
     story.status(version, Status.REVOKED, "bad\0 \N{SNOWMAN}")
-    assert [s.reason for s in story.index.status_history(version.id)] == ["bad\ufffd \N{SNOWMAN}"]
+    with reading(story.index.engine) as connection:
+        assert connection.execute(select(statuses.c.reason)).scalars().all() == ["bad\ufffd \N{SNOWMAN}"]
     assert story.index.sealed([version.id]) == {version.id: Status.REVOKED}
 
 

@@ -10,13 +10,13 @@ from contextlib import suppress
 
 import numpy as np
 import pytest
+from arrays import ARRAY, ARRAYS, FEW, archive, npy, npz, read
 from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.numpy import save
 
 from registry.core.weights import FORMATS, HEAD, format_of, refuse_pickle
 from registry.errors import Malformed
-from tests.arrays import ARRAY, ARRAYS, FEW, archive, npy, npz, read
 
 
 class Exploit:

@@ -6,13 +6,13 @@ import zlib
 
 import numpy as np
 import pytest
+from arrays import ARRAY, ARRAYS, FEW, archive, npy, npz, read
 from hypothesis import given
 from hypothesis import strategies as st
 
 from registry.core import weights_zip
 from registry.core.weights_base import Tensor
 from registry.errors import Malformed
-from tests.arrays import ARRAY, ARRAYS, FEW, archive, npy, npz, read
 
 
 @FEW

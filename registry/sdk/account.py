@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from registry.core.ids import to_address
+from registry.errors import Malformed
 from registry.sdk.session import Session
 from registry.wire import parse_body
 from registry.wire_fees import EntryBody
@@ -32,4 +33,6 @@ class Account:
 
     def withdraw(self, wei: int) -> str:
         """Take escrow back."""
+        if not 0 <= wei < 1 << 128:
+            raise Malformed(f"{wei} wei cannot be in escrow", hint="twinledger account show says what is")
         return self._session.transact("/v1/transactions", "TwinRegistry", "withdraw", [wei])

@@ -218,6 +218,8 @@ def read_manifest(given: Mapping[str, object] | str | Path) -> Mapping[str, obje
         raise NotFound(f"there is no manifest {given}", hint="check the path of --manifest") from e
     except OSError as e:
         raise Malformed(f"the manifest {given} cannot be read: {e.strerror}", hint="check the file") from e
+    except Malformed as e:
+        raise Malformed(f"the manifest {given}: {e.message}", hint="mend the file") from e
     if not isinstance(value, dict):
         raise Malformed(f"{given} is no JSON object")
     return value

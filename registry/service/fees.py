@@ -96,7 +96,10 @@ class Fees:
             last = self._running()
             first = self._history.open_epoch()
             if not first <= number <= last:
-                raise NotFound(f"epoch {number} has not begun, epoch {last} is running")
+                raise NotFound(
+                    f"epoch {number} has not begun, epoch {last} is running",
+                    hint="list those that have: twinledger fees epochs",
+                )
         happened = self._history.events_in(first, last + 1)
         own = self._history.events_in(first, last)
         return _view(first, last, closing, happened), own

@@ -210,7 +210,10 @@ class Submissions:
                 receipt=self._receipts.receipt(row, entry.promise if entry else None),
             )
         if entry is None:
-            raise NotFound(f"no submission {hex32(version_id)} came to this gateway")
+            raise NotFound(
+                f"no submission {hex32(version_id)} came to this gateway",
+                hint="list those that did: twinledger submission list",
+            )
         return self._described(entry, shows=True)
 
     def _sealed_state(self, version_id: VersionId) -> str:

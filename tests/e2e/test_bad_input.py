@@ -17,7 +17,7 @@ from registry.core.cid import Cid
 from registry.core.ids import sha256
 from registry.core.signing import KeySigner
 from registry.core.version import Domain
-from registry.errors import Conflict, NotAuthorized, RegistryError
+from registry.errors import Conflict, Malformed, NotAuthorized, RegistryError
 from registry.sdk import Client, Receipt
 from registry.sdk.submitting import Prepared, Work
 from registry.storage.unixfs import import_file
@@ -331,6 +331,29 @@ def test_what_is_not_there_is_not_found(live: Live) -> None:
         "/v1/submissions/0x" + "00" * 32,
     ):
         refused(ask(live.url, "GET", target), 404, "not_found")
+
+
+def test_what_is_not_there_is_looked_for_where_it_would_be(live: Live) -> None:
+    for target, verb in (
+        ("/v1/submissions/0x" + "ab" * 32, "twinledger submission list"),
+        ("/v1/fees/epochs/99999999", "twinledger fees epochs"),
+    ):
+        answer = ask(live.url, "GET", target)
+        refused(answer, 404, "not_found")
+        assert verb in answer.body["hint"]
+
+
+def test_a_manifest_that_is_no_json_is_named(client: Client, weights: Path, tmp_path: Path) -> None:
+    broken = tmp_path / "manifest.json"
+    broken.write_text("{nope")
+    with pytest.raises(Malformed, match=r"manifest\.json"):
+        client.submit("local/broken", [weights], broken)
+
+
+@pytest.mark.parametrize("wei", [-1, 1 << 128])
+def test_an_amount_that_no_escrow_can_hold_is_malformed(client: Client, wei: int) -> None:
+    with pytest.raises(Malformed, match="cannot be in escrow"):
+        client.account.withdraw(wei)
 
 
 def test_two_processes_on_one_home_are_a_conflict(live: Live) -> None:

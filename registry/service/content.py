@@ -116,9 +116,11 @@ class Content:
         """
         if scope not in SCOPES:
             raise Malformed(f"dag-scope is {scope!r}, not {', '.join(SCOPES)}")
+        if scope == "all" or (scope == "entity" and cid.codec == RAW):
+            return None
         root = self.store.block(cid)
-        is_listing = cid.codec != RAW and decode_unixfs(decode_node(root)).kind == DIRECTORY
-        return root if scope == "block" or (scope == "entity" and is_listing) else None
+        is_file = scope == "entity" and decode_unixfs(decode_node(root)).kind != DIRECTORY
+        return None if is_file else root
 
     def sha256_of(self, cids: Iterable[Cid]) -> dict[Cid, bytes]:
         """The sha-256 of each held file in one piece, computed once; of a single block it is its name."""

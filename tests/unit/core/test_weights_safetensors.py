@@ -1,33 +1,16 @@
 """safetensors: what the library writes is read, and what hides or lies is refused."""
 
-import io
 import json
 import struct
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from arrays import ARRAYS, FEW, read
+from hypothesis import given
 from hypothesis import strategies as st
-from hypothesis.extra import numpy as nps
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from registry.core.weights import inspect
 from registry.errors import Malformed
-
-FEW = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-
-
-DTYPES = st.sampled_from(("<f4", "<f8", "<f2", "<i8", "<i4", "|u1", "|b1"))
-ARRAYS = st.dictionaries(
-    st.text("abcw_0", min_size=1, max_size=6),
-    DTYPES.flatmap(lambda d: nps.arrays(d, nps.array_shapes(min_dims=0, max_dims=3, max_side=4))),
-    min_size=1,
-    max_size=4,
-)
-
-
-def read(name, raw):
-    return inspect(name, io.BytesIO(raw))
 
 
 def safetensors(header, body=b"", length=None):

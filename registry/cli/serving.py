@@ -1,6 +1,5 @@
 """Serves the API over one gateway until a signal ends it."""
 
-import gc
 import socket
 import sys
 import threading
@@ -13,6 +12,7 @@ from registry.api import create_app
 from registry.config import Home, Settings
 from registry.service import Service
 from registry.wiring.ending import Ending, ending
+from registry.wiring.garbage import leave_out_what_stands
 from registry.wiring.up import running
 
 Announce = Callable[[str], None]
@@ -59,9 +59,7 @@ def _serve(service: Service, settings: Settings, listener: socket.socket, asked:
     # uvicorn has handlers of its own while it runs and raises the signal again in the end: ours hear it then.
     asked.tell(stop)
     sys.setswitchinterval(SWITCH_S)
-    # What stands now stands until the end: to look through it for garbage would stop every thread meanwhile.
-    gc.collect()
-    gc.freeze()
+    leave_out_what_stands()
     server.run(sockets=[listener])
 
 

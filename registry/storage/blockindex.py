@@ -88,6 +88,20 @@ class BlockIndex:
         spot, is_bad = self._look(cid)
         return None if spot is None or is_bad else spot.length
 
+    def held(self, cids: Iterable[Cid]) -> set[Cid]:
+        """Those of the blocks that are held and not known to be bad."""
+        wanted = set(cids)
+        held = wanted & self._known.keys()
+        others = wanted - held
+        if others:
+            emptied = self._emptied
+            with self._db.read() as c:
+                rows = [(cid, c.execute(_FIND, (cid.raw,)).fetchone()) for cid in others]
+            found = [(cid, Spot(*row[:3])) for cid, row in rows if row is not None and not row[3]]
+            self._know(found, emptied)
+            held.update(cid for cid, _ in found)
+        return held
+
     def _look(self, cid: Cid) -> tuple[Spot | None, bool]:
         emptied = self._emptied
         with self._db.read() as c:
@@ -96,13 +110,17 @@ class BlockIndex:
             return None, False
         (*place, is_bad) = row
         spot = Spot(*place)
-        with self._lock:
-            # What changed since the look was begun may be about this block.
-            if not is_bad and emptied == self._emptied:
-                if len(self._known) >= _KNOWN:
-                    self._known.clear()
-                self._known[cid] = spot
+        if not is_bad:
+            self._know([(cid, spot)], emptied)
         return spot, bool(is_bad)
+
+    def _know(self, found: Sequence[tuple[Cid, Spot]], emptied: int) -> None:
+        """Good blocks were found; what changed since that was begun may be about them."""
+        with self._lock:
+            if emptied == self._emptied:
+                if len(self._known) + len(found) > _KNOWN:
+                    self._known.clear()
+                self._known.update(found[:_KNOWN])
 
     @contextmanager
     def _moving(self) -> Iterator[sqlite3.Connection]:
@@ -115,8 +133,9 @@ class BlockIndex:
                 self._emptied += 1
                 self._known.clear()
 
-    def commit(self, commits: Iterable[Commit], now: float) -> None:
+    def commit(self, commits: Sequence[Commit], now: float) -> None:
         """Make imports part of the store, in one transaction."""
+        emptied = self._emptied
         with self._db.write() as c:
             for commit in commits:
                 if commit.pack is not None:
@@ -131,6 +150,9 @@ class BlockIndex:
                     c.executemany(_ADD, rows)
                 again = ((now, cid.raw) for cid in commit.named_again)
                 c.executemany("UPDATE block SET seen = max(seen, ?) WHERE cid = ?", again)
+        # Of a block that two imports brought at once the index knows one place; its bytes are at both.
+        for commit in commits:
+            self._know(commit.added, emptied)
 
     def mark_bad(self, cid: Cid, spot: Spot) -> None:
         """Remember that the bytes at a spot are wrong, so the next import of the block replaces them."""
@@ -152,7 +174,7 @@ class BlockIndex:
 
     def set_state(self, pack: str, state: PackState) -> None:
         """Move a pack on."""
-        with self._db.write() as c:
+        with self._moving() as c:
             c.execute("UPDATE pack SET state = ? WHERE name = ?", (state, pack))
 
     def forget(self, pack: str, behind: int = 0) -> None:
@@ -214,3 +236,6 @@ class BlockIndex:
     def close(self) -> None:
         """Close the database."""
         self._db.close()
+        with self._lock:
+            self._emptied += 1
+            self._known.clear()

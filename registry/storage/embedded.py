@@ -16,6 +16,7 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from itertools import islice
 from pathlib import Path
 from typing import Self
 
@@ -36,6 +37,8 @@ from registry.storage.room import Reserve, disk
 from registry.storage.unixfs import directory, import_file
 
 _LOOKS = 4
+_FRAMES = 16
+"""So many blocks of a CAR, 2 MiB at most each, are in memory while the index is asked for them."""
 
 
 class EmbeddedStore:
@@ -92,9 +95,11 @@ class EmbeddedStore:
     def put_directories(self, directories: Sequence[Mapping[str, Link]]) -> list[Link]:
         """Store many directories in one commit, or none."""
         with self._intake.begin() as incoming:
-            for path, link in (entry for entries in directories for entry in entries.items()):
-                if not incoming.claim(link.cid):
-                    raise NotFound(f"{path!r} ({link.cid}) is not in this store")
+            named = {link.cid: path for entries in directories for path, link in entries.items()}
+            held = incoming.claim(named.keys())
+            for cid, path in named.items():
+                if cid not in held:
+                    raise NotFound(f"{path!r} ({cid}) is not in this store")
             stored = [directory(entries, incoming.add) for entries in directories]
             incoming.commit()
         return stored
@@ -104,9 +109,9 @@ class EmbeddedStore:
         count = 0
         with self._intake.begin() as incoming:
             roots, frames = read_header(chunks)
-            for frame in frames:
-                incoming.add(frame.cid, frame.block)
-                count += 1
+            while portion := [(frame.cid, frame.block) for frame in islice(frames, _FRAMES)]:
+                incoming.add_all(dict(portion))
+                count += len(portion)
             incoming.commit()
         return CarResult(roots, count)
 
@@ -159,8 +164,9 @@ class EmbeddedStore:
         """Keep many DAGs for their owners, in one commit."""
         wanted = tuple(pins)
         with self._intake.begin() as incoming:
-            for cid in dict.fromkeys(pin.cid for pin in wanted):
-                incoming.claim(cid)
+            named = dict.fromkeys(pin.cid for pin in wanted)
+            incoming.claim(named)
+            for cid in named:
                 if not is_whole(self, cid):
                     raise _not_found(cid)
             self._pins.add(wanted)

@@ -7,7 +7,7 @@ disk, then names on the disk, then the index. What is in the index is therefore 
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
@@ -174,23 +174,34 @@ class Import:
         else:
             self._writer.abandon()
 
-    def claim(self, cid: Cid) -> bool:
-        """Keep a block until the end of the import, and say whether it is held."""
-        return self._use.claim_then(cid, self._index.size) is not None
+    def claim(self, cids: Collection[Cid]) -> set[Cid]:
+        """Keep blocks until the end of the import, and say which of them are held."""
+        return self._use.claim_then(cids, lambda: self._index.held(cids))
 
     def add(self, cid: Cid, block: bytes) -> None:
         """Take a verified block, unless it is held already."""
-        if cid in self._small or cid in self._added or cid in self._named_again:
-            return
-        if self.claim(cid):
-            self._named_again.add(cid)
-        elif self._writer is not None:
+        self.add_all({cid: block})
+
+    def add_all(self, blocks: Mapping[Cid, bytes]) -> None:
+        """Take verified blocks, except those that are held already."""
+        come = [cid for cid in blocks if not self._has(cid)]
+        held = self.claim(come)
+        self._named_again |= held
+        for cid in come:
+            if cid not in held:
+                self._take(cid, blocks[cid])
+
+    def _has(self, cid: Cid) -> bool:
+        return cid in self._small or cid in self._added or cid in self._named_again
+
+    def _take(self, cid: Cid, block: bytes) -> None:
+        if self._writer is not None:
             self._added[cid] = self._writer.append_behind(cid, block)
-        else:
-            self._small[cid] = block
-            self._small_bytes += len(block)
-            if self._small_bytes > _SMALL:
-                self._spill()
+            return
+        self._small[cid] = block
+        self._small_bytes += len(block)
+        if self._small_bytes > _SMALL:
+            self._spill()
 
     def commit(self) -> None:
         """Make everything added part of the store."""

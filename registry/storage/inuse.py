@@ -35,8 +35,7 @@ class InUse:
         """Keep many DAGs while the block runs."""
         use = Use(self)
         try:
-            for cid in cids:
-                use.claim(cid)
+            use.claim_then(tuple(cids), lambda: None)
             yield
         finally:
             use.end()
@@ -46,11 +45,11 @@ class InUse:
         with self._gate:
             return list(self._users)
 
-    def add(self, cid: Cid, then: Callable[[Cid], _T]) -> _T:
-        """One more user of a CID; `then` runs before the gate opens."""
+    def add(self, cids: Iterable[Cid], then: Callable[[], _T]) -> _T:
+        """One more user of each; `then` runs before the gate opens."""
         with self._gate:
-            self._users[cid] += 1
-            return then(cid)
+            self._users.update(cids)
+            return then()
 
     def drop(self, cids: Iterable[Cid]) -> None:
         """One user less of each."""
@@ -68,16 +67,11 @@ class Use:
         self._in_use = in_use
         self._claimed: set[Cid] = set()
 
-    def claim(self, cid: Cid) -> None:
-        """Keep a CID from being collected."""
-        self.claim_then(cid, lambda _: None)
-
-    def claim_then(self, cid: Cid, look: Callable[[Cid], _T]) -> _T:
-        """Claim, and look while the gate is held: what is seen stays true until `end`."""
-        if cid in self._claimed:
-            return look(cid)
-        self._claimed.add(cid)
-        return self._in_use.add(cid, look)
+    def claim_then(self, cids: Iterable[Cid], look: Callable[[], _T]) -> _T:
+        """Keep CIDs from being collected, and look while the gate is held: what is seen stays until `end`."""
+        new = set(cids) - self._claimed
+        self._claimed |= new
+        return self._in_use.add(new, look)
 
     def end(self) -> None:
         """Let go of everything claimed."""

@@ -29,6 +29,7 @@ from registry.errors import Malformed
 from registry.pool import Pool
 from registry.wiring.backends import find_deployment, open_chain, open_databases, open_store
 from registry.wiring.ending import ending
+from registry.wiring.garbage import leave_out_what_stands
 from registry.wiring.signers import miner_keystore, miner_signer
 from registry.wiring.up import bind, shown_host
 
@@ -41,6 +42,7 @@ def run_miner(home: Home, settings: Settings, key: str | None, announce: Announc
     with ending() as asked:
         asked.tell(stop.set)
         with _mining(home, settings, key, announce) as node:
+            leave_out_what_stands()
             node.run(stop)
 
 

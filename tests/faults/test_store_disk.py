@@ -6,11 +6,12 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
 
-from registry.core.cid import Cid
+from registry.core.cid import RAW, Cid
 from registry.errors import Conflict, NotFound, StoreUnavailable, VerificationFailed
 from registry.storage.base import Pin, Stored
 from registry.storage.embedded import EmbeddedStore
@@ -214,6 +215,24 @@ def test_an_upload_in_progress_is_not_collected(folder: Path) -> None:
         assert read(store, store.put(slow()).cid) == content
 
 
+def test_a_block_that_two_imports_brought_is_read_when_one_of_its_packs_is_gone(folder: Path) -> None:
+    big, small = some(3 << 20, seed=1), some(1 << 10, seed=2)
+    with EmbeddedStore(folder) as store:
+        cid = store.put([small]).cid
+        store.collect(0)
+        with store._intake.begin() as long, store._intake.begin() as short:
+            for block in (small, big[: 1 << 20], big[1 << 20 : 2 << 20]):  # too much for the open pack
+                long.add(Cid(RAW, sha256(block).digest()), block)
+            short.add(cid, small)
+            short.commit()
+            long.commit()  # the index has its first block elsewhere
+        store.pin(cid, "me")
+        assert read(store, cid) == small
+        store.collect(0)
+        assert len(packs(folder)) == 1
+        assert read(store, cid) == small
+
+
 def test_one_process_has_the_folder(folder: Path) -> None:
     with EmbeddedStore(folder):
         code = (
@@ -242,6 +261,7 @@ def test_a_closed_store_says_so(folder: Path) -> None:
 
 FULL = """
 import random, sys
+from hashlib import sha256
 from pathlib import Path
 from registry.errors import StoreUnavailable
 from registry.storage.embedded import EmbeddedStore
@@ -289,6 +309,7 @@ def test_a_full_disk_is_unavailable_and_nothing_stored_is_lost(folder: Path, siz
 
 MEMORY = """
 import os, resource, sys
+from hashlib import sha256
 from pathlib import Path
 from registry.storage.embedded import EmbeddedStore
 

@@ -14,7 +14,7 @@ one bid per user, and without any bound on lost welfare.
 """
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from math import gcd
@@ -83,6 +83,15 @@ def user_order(user: str) -> tuple[int, int, bytes]:
     return 1, 0, user.encode("utf-8", "surrogatepass")
 
 
+def require_one_spelling(users: Iterable[str]) -> None:
+    """Refuse one address in two spellings: it would stand for two bidders."""
+    spelt: dict[tuple[int, int, bytes], str] = {}
+    for user in users:
+        other = spelt.setdefault(user_order(user), user)
+        if other != user:
+            raise Malformed(f"{other} and {user} are one address", field="bids")
+
+
 def vcg(bids: Sequence[Bid], capacity: int) -> Outcome:
     """The welfare-maximal set, each winner paid its claim plus what its presence adds.
 
@@ -117,6 +126,7 @@ class _Programme:
         """Group bids by user; capacity nobody can use and a common divisor change no choice."""
         if capacity < 0:
             raise Malformed(f"a capacity of {capacity} channels cannot be", field="capacity")
+        require_one_spelling(b.user for b in bids)
         users = sorted({b.user for b in bids}, key=user_order)
         own: dict[str, list[int]] = {user: [] for user in users}
         for k, bid in enumerate(bids):
@@ -276,3 +286,4 @@ def dual_bound(bids: Sequence[Bid], capacity: int) -> Fraction:
 def _require_single_bids(bids: Sequence[Bid]) -> None:
     if len({b.user for b in bids}) != len(bids):
         raise Malformed("the greedy auction takes one bid of each user", field="bids")
+    require_one_spelling(b.user for b in bids)

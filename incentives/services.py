@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
-from incentives.auction import user_order
+from incentives.auction import require_one_spelling, user_order
 from registry.errors import Malformed
 
 PPM = 1_000_000
@@ -129,3 +129,4 @@ def posted_price(weights: Sequence[float], *, cost: float, capacity: float) -> P
 def _require_distinct(ids: Sequence[str]) -> None:
     if len(set(ids)) != len(ids):
         raise Malformed("a bidder may bid once", field="bids")
+    require_one_spelling(ids)

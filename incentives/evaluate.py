@@ -41,6 +41,8 @@ _MECHANISMS: Mapping[str, Callable[[Fields], Answer]] = MappingProxyType(
     }
 )
 KEYS = tuple(_MECHANISMS)
+# Python reads and prints integers of up to 4,300 digits, and readers of JSON rarely more.
+_MOST_BITS = 14_000
 
 
 def evaluate(key: str, inputs: object) -> Answer:
@@ -52,18 +54,21 @@ def evaluate(key: str, inputs: object) -> Answer:
     try:
         with np.errstate(over="raise", divide="raise", invalid="raise"):
             answer = mechanism(fields)
+        fields.end()
     except (ArithmeticError, MemoryError) as e:
         raise Malformed(f"the inputs of {key} leave the range of floating point", field="inputs") from e
-    if not _is_finite(answer):
-        raise Malformed(f"the inputs of {key} leave the range of floating point", field="inputs")
+    if not _is_printable(answer):
+        raise Malformed(f"the answer of {key} has numbers too large to be printed", field="inputs")
     return answer
 
 
-def _is_finite(value: object) -> bool:
+def _is_printable(value: object) -> bool:
     if isinstance(value, float):
         return isfinite(value)
+    if isinstance(value, int):
+        return value.bit_length() <= _MOST_BITS
     if isinstance(value, Mapping):
-        return all(_is_finite(v) for v in value.values())
+        return all(_is_printable(v) for v in value.values())
     if isinstance(value, list):
-        return all(_is_finite(v) for v in value)
+        return all(_is_printable(v) for v in value)
     return True

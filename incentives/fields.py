@@ -24,12 +24,21 @@ class Fields:
             raise Malformed(f"{path or 'the input'} must be an object, got {shown(inputs)}", field=path)
         self._inputs = inputs
         self._path = f"{path}." if path else ""
+        self._asked: set[str] = set()
 
     def value(self, name: str) -> object:
         """The raw member `name`."""
+        self._asked.add(name)
         if name not in self._inputs:
             raise Malformed(f"{self._path}{name} is missing", field=self._path + name)
         return self._inputs[name]
+
+    def end(self, *idle: str) -> None:
+        """Refuse a member that nothing asked for and that is not in `idle`: it may be a misspelt one."""
+        for name in self._inputs:
+            if name not in self._asked and name not in idle:
+                path = self._path + shown(name)
+                raise Malformed(f"{path} is no field here", field=path)
 
     def number(self, name: str, *, low: float = -math.inf, above: float | None = None) -> float:
         """A finite number, at least `low` and, when given, more than `above`."""
@@ -78,7 +87,7 @@ def number(value: object, path: str, *, low: float = -math.inf, above: float | N
     if found < low or (above is not None and found <= above):
         bound = f"more than {above}" if above is not None and found <= above else f"at least {low}"
         raise Malformed(f"{path} must be {bound}, got {value}", field=path)
-    return found
+    return found + 0.0  # -0.0 is 0, in what is printed too
 
 
 def integer(value: object, path: str, *, low: int | None = None, high: int | None = None) -> int:

@@ -115,6 +115,7 @@ def _seal(ledger: Ledger, block: object, slot: int, epoch: str) -> Pending:
         except FeeTooLow as e:
             raise Malformed(f"{path} cannot be paid: {e.message}", field=path) from e
     high, low = fields.integer("backlog_H", low=0), fields.integer("backlog_L", low=0)
+    fields.end("sealer")  # of a slot in which nothing was sealed
     return Pending(high > 0, high + low > 0)
 
 

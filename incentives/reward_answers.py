@@ -214,13 +214,15 @@ def _publisher(params: Fields) -> Publisher:
     f_min = params.number("fmin", low=0)
     if f_min > positive["f_max"]:
         raise Malformed(f"fmin {f_min} is above fmax {positive['f_max']}", field="params.fmin")
-    return Publisher(
+    publisher = Publisher(
         **positive,
         f_min=f_min,
         energy_com=params.number("Ecom", low=0),
         time_com=params.number("Tcom", low=0),
         devices=params.integer("N", low=0),
     )
+    params.end()
+    return publisher
 
 
 def _items(menu: Menu) -> Answer:

@@ -93,12 +93,14 @@ class _Replay:
         self._slots = len(self._epochs[0])
         if any(len(epoch) != self._slots for epoch in self._epochs):
             raise Malformed("every epoch on chain has the same number of slots", field="epochs")
+        settings, balance = _settings(fields, self._slots), fields.integer("initial_user_balance", low=0)
+        fields.end()
         council = Sender(link, _COUNCIL)
-        deployment = deploy(link, _COUNCIL, _settings(fields, self._slots), [_COUNCIL.address], 1)
+        deployment = deploy(link, _COUNCIL, settings, [_COUNCIL.address], 1)
         self._contracts = Contracts(link, deployment)
         self._senders = {n: Sender(link, s) for n, s in (self._users | self._miners).items()}
         self._start = int(self._contracts.read("TwinRegistry", "start"))
-        self._populate(council, fields.integer("initial_user_balance", low=0), prices)
+        self._populate(council, balance, prices)
 
     def play(self) -> list[dict[str, object]]:
         """The state right after each close."""
@@ -145,6 +147,7 @@ class _Replay:
         for first in range(0, len(items), _BATCH):
             self._seal(slot, items[first : first + _BATCH], f"{epoch}.{at}.{first}", menu)
         high, low = slot.integer("backlog_H", low=0), slot.integer("backlog_L", low=0)
+        slot.end("sealer")
         return high > 0, high + low > 0
 
     def _seal(self, slot: Fields, items: Sequence[_Item], label: str, menu: Menu) -> None:

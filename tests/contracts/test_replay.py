@@ -43,6 +43,14 @@ def test_the_contracts_print_what_the_ledger_prints(seed):
     assert replay_on_chain("fwt_ledger", inputs) == evaluate("fwt_ledger", inputs)
 
 
+@pytest.mark.parametrize(
+    "extra", [{"run_caps": 1}, {"epochs": [[{"txs": [], "backlog_H": 0, "backlog_L": 0, "x": 1}]]}]
+)
+def test_a_field_that_no_history_has_is_named(extra):
+    with pytest.raises(Malformed, match="no field"):
+        replay_on_chain("fwt_ledger", {**history(0), **extra})
+
+
 def test_what_the_contract_cannot_be_deployed_with_names_its_field():
     with pytest.raises(Malformed) as caught:
         replay_on_chain("fwt_ledger", {**history(0), "eta": 33})

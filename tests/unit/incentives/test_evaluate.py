@@ -172,3 +172,62 @@ def test_decimal_ties_are_ties():
 def test_no_evidence_leaves_the_prior():
     inputs = {"pos": 0, "neg": 0, "u": 0.2, "a": 0.3, "wp": 0.4, "wn": 0.6}
     assert evaluate("reputation", inputs) == {"reputation": 0.3}
+
+
+def members(value):
+    """Every object in a JSON value that is no table of names."""
+    return [p for p in places(value) if isinstance(at(value, p), dict) and p[-1:] != ("miners",)]
+
+
+def at(value, path):
+    for step in path:
+        value = value[step]
+    return value
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_a_field_that_is_none_of_the_mechanism_is_refused_wherever_it_stands(key):
+    inputs = GOLDEN[key][0]["inputs"]
+    for path in members(inputs):
+        with pytest.raises(Malformed) as refused:
+            evaluate(key, replaced(inputs, path, {**at(inputs, path), "reserv": 1}))
+        assert "reserv" in refused.value.values["field"]
+
+
+def test_an_answer_of_more_digits_than_are_printed_is_refused():
+    with pytest.raises(Malformed):
+        evaluate("audit_bond", {"cost": 10**4299, "wage": 0, "p_ppm": 1})
+
+
+def test_a_negative_zero_is_zero():
+    inputs = dict(GOLDEN["fwt_equilibrium"][0]["inputs"], cs=-0.0)
+    assert str(evaluate("fwt_equilibrium", inputs)["storage_floor_per_tx"]) == "0.0"
+
+
+ADDRESS = "0xABCDEF0123456789abcdef0123456789abcdef01"
+
+
+@pytest.mark.parametrize(
+    ("key", "inputs"),
+    [
+        (
+            "second_score",
+            {"bids_id_value_price": [[ADDRESS, 5, 1], [ADDRESS.lower(), 6, 1]], "reserve_score": 0},
+        ),
+        ("uniform_procurement", {"asks": [[ADDRESS, 5], [ADDRESS.lower(), 6]], "k": 1, "reserve": 9}),
+        *(
+            (
+                auction,
+                {
+                    "bids_id_chi_cost_channels": [[ADDRESS, 5, 1, 1], [ADDRESS.lower(), 6, 1, 1]],
+                    "capacity": 4,
+                },
+            )
+            for auction in ("auction_vcg", "auction_greedy", "auction_greedy_integer")
+        ),
+    ],
+)
+def test_one_address_in_two_spellings_is_not_two_bidders(key, inputs):
+    with pytest.raises(Malformed) as refused:
+        evaluate(key, inputs)
+    assert ADDRESS in refused.value.message

@@ -203,6 +203,7 @@ async def add_checkpoint(request: Request) -> Response:
 
 
 @router.get("/log/witness/{origin_hash}/checkpoint", response_class=Response)
+@router.head("/log/witness/{origin_hash}/checkpoint", response_class=Response)
 async def witnessed(request: Request, origin_hash: str) -> Response:
     """The newest checkpoint that this witness co-signed, by the sha-256 of the log's origin."""
     found = await in_thread(service_of(request).witness.checkpoint, origin_hash)

@@ -28,6 +28,7 @@ from registry.index import Index, VersionRow
 from registry.service.receipts import Receipts
 
 _MAX_AFFECTED = 100_000
+_REFUSAL = "refusal"
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,8 +130,10 @@ class Audits:
 
     def probing(self, asked: Filter, at_least: int) -> list[Probing]:
         """Refused requests per caller."""
-        refusals = Filter(log=GATEWAY, kind="refusal", since=asked.since, until=asked.until)
-        return probing(self._rows(refusals), at_least=at_least)
+        asked = check_filter(asked, self._kinds)
+        if asked.log == CHAIN or asked.kind not in (None, _REFUSAL):
+            return []
+        return probing(self._rows(replace(asked, log=GATEWAY, kind=_REFUSAL)), at_least=at_least)
 
     def impact(self, tainted: list[VersionId]) -> Impact:
         """Every descendant, every alias that pointed to one and when, everyone who retrieved one."""

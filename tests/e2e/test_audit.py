@@ -210,6 +210,11 @@ def test_refusals_are_counted_per_caller(live: Live, client: Client, sealed: Rec
         time.sleep(0.1)
     time.sleep(1.5)
     assert refused() == before + 2
+    start = min(item["time"] for item in client.audit.events(kind="refusal"))
+    assert list(client.audit.probing(since=start)) == list(client.audit.probing(kind="refusal"))
+    other_filters = ({"actor": "0x" + "00" * 19 + "07"}, {"kind": "retrieval"}, {"log": "chain"})
+    for given in (*other_filters, {"until": start}):
+        assert list(client.audit.probing(**given)) == [], given
 
 
 def test_evidence_verifies_offline_and_a_changed_byte_does_not(
@@ -304,6 +309,14 @@ def test_the_gateways_witness_answers_as_c2sp_says(live: Live, client: Client) -
     assert asked(b"old %d\n\n" % size, Note(text, (stranger.sign_note(text),)).encode()).status == 403
     for head in (b"old 999999999\n\n", b"old %d\n" % size, b"old 0%d\n\n" % size, b"old 0\r\n\r\n", b""):
         assert asked(head).status == 400, head
+
+
+def test_what_a_witness_saw_answers_head_as_get_without_a_body(live: Live, client: Client) -> None:
+    origin = live.running.gateway.logs.chain.origin
+    target = f"/log/witness/{hashlib.sha256(origin.encode()).hexdigest()}/checkpoint"
+    told, sent = ask(live.url, "HEAD", target), ask(live.url, "GET", target)
+    assert (told.status, sent.status) == (200, 200)
+    assert told.body == b"" and sent.body
 
 
 def test_a_witness_cosigns_what_grew(live: Live, client: Client, sealed: Receipt, tmp_path: Path) -> None:

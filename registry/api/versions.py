@@ -1,5 +1,6 @@
 """Models and versions: search, show, manifest, files, lineage, and the transactions that move them."""
 
+import math
 from collections.abc import Awaitable, Callable
 from itertools import product
 from typing import Any
@@ -17,7 +18,7 @@ from registry.core.refs import Reference, parse_reference
 from registry.core.transaction import read_transaction
 from registry.errors import Malformed
 from registry.index import Search
-from registry.index.search import parse_metric
+from registry.index.search import Metric, parse_metric
 from registry.service import Asker
 from registry.service.acts import Check, expect_alias, expect_version
 from registry.service.relay import CONTRACTS, PAYMENT
@@ -28,6 +29,7 @@ _SEARCHED = (
     *("q", "tag", "near", "carrier_hz", "scenario", "cell"),
     *("metric", "dataset", "participant", "sort"),
 )
+_REPEATED = ("tag", "metric")
 Handler = Callable[[Request], Awaitable[Response]]
 
 
@@ -232,16 +234,17 @@ def _search(request: Request) -> Search:
     unknown = set(query) - {*_SEARCHED, *PAGED}
     if unknown:
         raise Malformed(f"search has no parameter {', '.join(sorted(unknown))}")
+    twice = [name for name in query if name not in _REPEATED and len(query.getlist(name)) > 1]
+    if twice:
+        raise Malformed(f"search takes {', '.join(sorted(twice))} once")
     return Search(
         text=query.get("q"),
         tags=tuple(query.getlist("tag")),
-        near=_pair(query["near"], ",", "near", "LAT,LON") if "near" in query else None,
-        carrier_hz=_pair(query["carrier_hz"], "..", "carrier_hz", "LO..HI")
-        if "carrier_hz" in query
-        else None,
+        near=_place(query["near"]) if "near" in query else None,
+        carrier_hz=_range(query["carrier_hz"]) if "carrier_hz" in query else None,
         scenario=query.get("scenario"),
         cell=query.get("cell"),
-        metrics=tuple(parse_metric(text) for text in query.getlist("metric")),
+        metrics=tuple(map(_metric, query.getlist("metric"))),
         dataset=query.get("dataset"),
         participant=query.get("participant"),
         sort=query.get("sort"),
@@ -250,11 +253,33 @@ def _search(request: Request) -> Search:
     )
 
 
+def _place(text: str) -> tuple[float, float]:
+    latitude, longitude = _pair(text, ",", "near", "LAT,LON")
+    if abs(latitude) > 90 or abs(longitude) > 180:
+        raise Malformed(f"near is {text!r}, and no place lies there: LAT is -90 to 90, LON -180 to 180")
+    return latitude, longitude
+
+
+def _range(text: str) -> tuple[float, float]:
+    low, high = _pair(text, "..", "carrier_hz", "LO..HI")
+    if low > high:
+        raise Malformed(f"carrier_hz is {text!r}, a range that ends before it starts")
+    return low, high
+
+
+def _metric(text: str) -> Metric:
+    metric = parse_metric(text)
+    if not math.isfinite(metric.value):
+        raise Malformed(f"metric {text!r} compares with no number")
+    return metric
+
+
 def _pair(text: str, separator: str, name: str, form: str) -> tuple[float, float]:
     first, found, second = text.partition(separator)
     try:
-        if not found:
-            raise ValueError(separator)
-        return float(first), float(second)
+        pair = float(first), float(second)
     except ValueError as e:
         raise Malformed(f"{name} is {text!r}, not of the form {form}") from e
+    if not found or not all(map(math.isfinite, pair)):
+        raise Malformed(f"{name} is {text!r}, not of the form {form}")
+    return pair

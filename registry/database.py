@@ -7,10 +7,8 @@ own, or an advisory one per schema.
 
 import re
 import sqlite3
-from collections import namedtuple
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from threading import Lock
@@ -20,11 +18,9 @@ from weakref import WeakKeyDictionary
 
 from sqlalchemy import (
     URL,
-    Compiled,
     Connection,
     Dialect,
     Engine,
-    Select,
     Table,
     Text,
     create_engine,
@@ -37,6 +33,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 from sqlalchemy.types import TypeDecorator
 
 from registry.errors import Malformed, StoreUnavailable
+from registry.statements import Prepared, prepared
 
 _CHECKPOINT_PAGES = 1_000
 _SCHEMA = re.compile(r"[a-z_][a-z0-9_]{0,62}")
@@ -61,44 +58,6 @@ class ExactText(TypeDecorator[str]):
         return None if value is None else str(_stored(value))
 
 
-@dataclass(frozen=True, slots=True)
-class _Compiled:
-    text: str
-    constants: dict[str, Any]
-    order: list[str] | None
-
-    def bound(self, values: Mapping[str, object]) -> Any:
-        """The values as this driver takes them: by place, or by name."""
-        return values if self.order is None else [values[name] for name in self.order]
-
-
-class Lookup:
-    """A read that nearly every request makes: compiled once for each kind of database.
-
-    It runs on the driver's own cursor. SQLAlchemy takes six times as long over such a statement as SQLite
-    takes to answer it.
-    """
-
-    def __init__(self, statement: Select[Any]) -> None:
-        self._statement = statement
-        self._compiled: dict[str, _Compiled] = {}
-        self._row = namedtuple("Row", statement.selected_columns.keys())  # type: ignore[misc]
-
-    def rows(self, connection: Connection, **values: object) -> list[Any]:
-        """The rows, with their columns as attributes."""
-        dialect = connection.dialect
-        compiled = self._compiled.get(dialect.name)
-        if compiled is None:
-            compiled = self._compiled[dialect.name] = _compiled(self._statement.compile(dialect=dialect))
-        with closing(connection.connection.cursor()) as cursor:
-            cursor.execute(compiled.text, compiled.bound({**compiled.constants, **values}))
-            return [self._row(*row) for row in cursor.fetchall()]
-
-    def first(self, connection: Connection, **values: object) -> Any:
-        """The first row, or None."""
-        return next(iter(self.rows(connection, **values)), None)
-
-
 def add_rows(connection: Connection, table: Table, rows: Sequence[Mapping[str, object]]) -> None:
     """Add rows of one shape; where a key is taken, the driver's own IntegrityError.
 
@@ -113,12 +72,8 @@ def add_rows(connection: Connection, table: Table, rows: Sequence[Mapping[str, o
 
 
 @lru_cache(maxsize=256)
-def _insertion(table: Table, columns: tuple[str, ...], dialect: Dialect) -> _Compiled:
-    return _compiled(insert(table).compile(dialect=dialect, column_keys=list(columns)))
-
-
-def _compiled(made: Compiled) -> _Compiled:
-    return _Compiled(str(made), made.params, made.positiontup)  # type: ignore[attr-defined]
+def _insertion(table: Table, columns: tuple[str, ...], dialect: Dialect) -> Prepared:
+    return prepared(insert(table).compile(dialect=dialect, column_keys=list(columns)))
 
 
 def _stored(value: object) -> object:

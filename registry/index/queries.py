@@ -1,14 +1,14 @@
 """Reads of the projection: what is current, and what was."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any
 
-from sqlalchemy import Engine, Row, Select, bindparam, func, select, union
+from sqlalchemy import Engine, bindparam, func, select, union
 
 from registry.core.cid import RAW, Cid
 from registry.core.ids import Address, Status, VersionId, hex32, to_address
 from registry.core.refs import Reference
-from registry.database import Lookup, reading
+from registry.database import reading
 from registry.errors import NotFound
 from registry.index import schema as t
 from registry.index.records import (
@@ -36,6 +36,7 @@ from registry.index.rows import (
     version_query,
     version_row,
 )
+from registry.statements import Among, Lookup
 
 # Built once: every signed request asks who its caller is.
 _ROLES = (
@@ -46,6 +47,18 @@ _ROLES = (
 _ROLES_OF = Lookup(_ROLES.where(t.memberships.c.address == bindparam("address")))
 _KEYS = select(t.keys).order_by(t.keys.c.block, t.keys.c.log_index)
 _KEYS_OF = Lookup(_KEYS.where(t.keys.c.address == bindparam("address")))
+_THESE = Among(t.versions.c.version_id)
+_VERSIONS = Lookup(version_query().where(_THESE))
+_SEALS = Lookup(seal_query().where(_THESE))
+_PLACES = Lookup(select(t.versions.c.version_id, t.versions.c.block).where(_THESE))
+_STATUSES = Lookup(
+    select(t.versions.c.version_id, current_status().scalar_subquery().label("status")).where(_THESE)
+)
+_CANCELLED = Lookup(
+    select(t.cancellations.c.version_id, func.max(t.cancellations.c.time).label("time"))
+    .where(Among(t.cancellations.c.version_id))
+    .group_by(t.cancellations.c.version_id)
+)
 
 MAX_NAMING = 200
 """So many versions of one content are told apart; an entry that names them all is still small."""
@@ -88,18 +101,15 @@ class Index(Relations):
 
     def versions(self, version_ids: Iterable[VersionId]) -> dict[VersionId, VersionRow]:
         """Those of the versions that are sealed."""
-        return {row.version_id: row for row in map(version_row, self._each(version_query(), version_ids))}
+        return {row.version_id: row for row in map(version_row, self._each(_VERSIONS, version_ids))}
 
     def seals(self, version_ids: Iterable[VersionId]) -> dict[VersionId, SealRow]:
         """Where those of the versions are that are sealed: all that a receipt needs."""
-        return {row.version_id: row for row in map(seal_row, self._each(seal_query(), version_ids))}
+        return {row.version_id: row for row in map(seal_row, self._each(_SEALS, version_ids))}
 
-    def _each(self, query: Select[Any], version_ids: Iterable[VersionId]) -> Iterator[Row[Any]]:
-        wanted = [hex32(version_id) for version_id in version_ids]
+    def _each(self, lookup: Lookup, version_ids: Iterable[VersionId]) -> list[Any]:
         with reading(self.engine) as connection:
-            for start in range(0, len(wanted), 500):
-                part = t.versions.c.version_id.in_(wanted[start : start + 500])
-                yield from connection.execute(query.where(part)).all()
+            return lookup.rows(connection, keys=[hex32(version_id) for version_id in version_ids])
 
     def version_ids(self) -> list[VersionId]:
         """Every sealed version, in chain order."""
@@ -109,40 +119,17 @@ class Index(Relations):
 
     def sealed(self, version_ids: Iterable[VersionId]) -> dict[VersionId, Status]:
         """The present status of those versions that are sealed: the cheap form of `versions`."""
-        wanted = [hex32(version_id) for version_id in version_ids]
-        found: dict[VersionId, Status] = {}
-        with reading(self.engine) as connection:
-            for start in range(0, len(wanted), 500):
-                query = select(
-                    t.versions.c.version_id, current_status().scalar_subquery().label("status")
-                ).where(t.versions.c.version_id.in_(wanted[start : start + 500]))
-                for row in connection.execute(query):
-                    found[VersionId(bytes.fromhex(row.version_id[2:]))] = Status(row.status or 1)
-        return found
+        rows = self._each(_STATUSES, version_ids)
+        return {VersionId(raw_bytes(row.version_id)): Status(row.status or 1) for row in rows}
 
     def places(self, version_ids: Iterable[VersionId]) -> dict[str, int]:
         """The block of each of those versions that are sealed, by its id in hex."""
-        wanted = [hex32(version_id) for version_id in version_ids]
-        v = t.versions.c
-        found: dict[str, int] = {}
-        with reading(self.engine) as connection:
-            for start in range(0, len(wanted), 500):
-                part = v.version_id.in_(wanted[start : start + 500])
-                rows = connection.execute(select(v.version_id, v.block).where(part))
-                found.update((row.version_id, row.block) for row in rows)
-        return found
+        return {row.version_id: row.block for row in self._each(_PLACES, version_ids)}
 
     def cancelled(self, version_ids: Iterable[VersionId]) -> dict[VersionId, int]:
         """When each version that ever was cancelled was so last."""
-        wanted = [hex32(version_id) for version_id in version_ids]
-        c = t.cancellations.c
-        found: dict[VersionId, int] = {}
-        with reading(self.engine) as connection:
-            for start in range(0, len(wanted), 500):
-                query = select(c.version_id, func.max(c.time).label("time")).group_by(c.version_id)
-                rows = connection.execute(query.where(c.version_id.in_(wanted[start : start + 500])))
-                found.update((VersionId(raw_bytes(row.version_id)), row.time) for row in rows)
-        return found
+        rows = self._each(_CANCELLED, version_ids)
+        return {VersionId(raw_bytes(row.version_id)): row.time for row in rows}
 
     def naming(self, cid: Cid) -> list[VersionRow]:
         """Sealed versions, oldest first, of which this is a file or the whole; at most `MAX_NAMING`."""

@@ -9,10 +9,10 @@ from sqlalchemy import ColumnElement, Connection, Select, and_, bindparam, func,
 from registry.core.ids import Role, Status, VersionId, hex32, model_id, to_address
 from registry.core.refs import CHAMPION, Reference
 from registry.core.version import Version
-from registry.database import Lookup
 from registry.errors import Conflict
 from registry.index import schema as t
 from registry.index.records import MemberRow, ModelRow, SealRow, VersionRow
+from registry.statements import Lookup
 
 
 def current_status() -> Select[tuple[int]]:

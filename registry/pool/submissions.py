@@ -6,7 +6,7 @@ can return it. `sequence` is the order of arrival, and with it the order of serv
 
 import json
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from sqlalchemy import (
@@ -28,6 +28,7 @@ from registry.database import add_rows, claiming, reading, writing
 from registry.pool.migrations import prepare
 from registry.pool.rows import Entry, Filed, PoolState, columns_of, entry_of, expiry, filed_of
 from registry.pool.schema import submissions
+from registry.statements import Among, Command, Lookup
 
 # So many rows at most are held at once.
 _CLAIM = 500
@@ -43,6 +44,15 @@ _RESERVED = select(
         for place in range(_GROUPS)
     )
 ).where(submissions.c.submitter == bindparam("submitter"), submissions.c.state == PoolState.PENDING)
+_NAMED = Among(submissions.c.version_id)
+_ROWS = Lookup(select(submissions).where(_NAMED))
+_ANY_PENDING = Lookup(
+    select(submissions.c.sequence).where(_NAMED, submissions.c.state == PoolState.PENDING).limit(1)
+)
+_RECEIVED = Lookup(select(submissions.c.version_id, submissions.c.received).where(_NAMED))
+_PROMISES = Lookup(select(submissions.c.version_id, submissions.c.promise).where(_NAMED))
+_DELETE = Command(delete(submissions).where(_NAMED))
+_MARK = Command(update(submissions).where(_NAMED).values(state=bindparam("to"), reason=bindparam("why")))
 
 
 class Pool:
@@ -57,11 +67,8 @@ class Pool:
     def add(self, entries: Sequence[Entry]) -> None:
         """Take all entries durably, in order; a same version already here is replaced in place."""
         rows = [columns_of(entry) for entry in entries]
-        wanted = [hex32(entry.version_id) for entry in entries]
         with writing(self._engine) as connection:
-            for start in range(0, len(wanted), 500):
-                again = submissions.c.version_id.in_(wanted[start : start + 500])
-                connection.execute(delete(submissions).where(again))
+            _DELETE.run(connection, keys=[row["version_id"] for row in rows])
             add_rows(connection, submissions, rows)
         self._announce()
 
@@ -75,23 +82,20 @@ class Pool:
 
     def get_many(self, version_ids: Iterable[VersionId]) -> dict[VersionId, Entry]:
         """The entries of those versions that are here."""
-        return {entry.version_id: entry for entry in map(entry_of, self._each(version_ids, (submissions,)))}
+        return {entry.version_id: entry for entry in map(entry_of, self._each(_ROWS, version_ids))}
 
     def received(self, version_ids: Iterable[VersionId]) -> dict[VersionId, int]:
         """When each of those versions came that are here."""
-        columns = (submissions.c.version_id, submissions.c.received)
-        rows = self._each(version_ids, columns)
+        rows = self._each(_RECEIVED, version_ids)
         return {VersionId(parse_hex32(row.version_id)): row.received for row in rows}
 
-    def states(self, version_ids: Iterable[VersionId]) -> dict[VersionId, PoolState]:
-        """Where each of those versions stands that are here."""
-        columns = (submissions.c.version_id, submissions.c.state)
-        rows = self._each(version_ids, columns)
-        return {VersionId(parse_hex32(row.version_id)): PoolState(row.state) for row in rows}
+    def has_pending(self, version_ids: Iterable[VersionId]) -> bool:
+        """Whether any of those versions waits here for its seal."""
+        return bool(self._each(_ANY_PENDING, version_ids))
 
     def promised_by(self, log: str, version_ids: Iterable[VersionId]) -> set[VersionId]:
         """Those of the versions that the gateway with this log took in: several may share a pool."""
-        rows = self._each(version_ids, (submissions.c.version_id, submissions.c.promise))
+        rows = self._each(_PROMISES, version_ids)
         return {
             VersionId(parse_hex32(row.version_id))
             for row in rows
@@ -100,15 +104,12 @@ class Pool:
 
     def filed_of(self, version_ids: Iterable[VersionId]) -> dict[VersionId, Filed]:
         """Those versions that are here, as they lie in the file."""
-        rows = self._each(version_ids, (submissions,))
+        rows = self._each(_ROWS, version_ids)
         return {VersionId(parse_hex32(row.version_id)): filed_of(row) for row in rows}
 
-    def _each(self, version_ids: Iterable[VersionId], columns: Sequence[Any]) -> Iterator[Row[Any]]:
-        wanted = [hex32(version_id) for version_id in version_ids]
+    def _each(self, lookup: Lookup, version_ids: Iterable[VersionId]) -> list[Any]:
         with reading(self._engine) as connection:
-            for start in range(0, len(wanted), 500):
-                part = submissions.c.version_id.in_(wanted[start : start + 500])
-                yield from connection.execute(select(*columns).where(part)).all()
+            return lookup.rows(connection, keys=[hex32(version_id) for version_id in version_ids])
 
     def pending(self, *, limit: int, after: int = 0) -> list[Entry]:
         """Pending entries in order of arrival, from past the sequence number `after`."""
@@ -166,12 +167,7 @@ class Pool:
         if not wanted:
             return
         with writing(self._engine) as connection:
-            for start in range(0, len(wanted), 500):
-                connection.execute(
-                    update(submissions)
-                    .where(submissions.c.version_id.in_(wanted[start : start + 500]))
-                    .values(state=state, reason=reason)
-                )
+            _MARK.run(connection, keys=wanted, to=state, why=reason)
         self._announce()
 
     def expire(self, now: int) -> int:

@@ -1,22 +1,23 @@
 """Who uploaded what: the base of quotas, and of collecting what no submission ever named."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import Engine, bindparam, delete, func, select, update
+from sqlalchemy import Engine, delete, func, select
 
 from registry.core.cid import Cid
 from registry.database import add_rows, reading, writing
 from registry.pool.migrations import prepare
 from registry.pool.schema import uploads
 from registry.pool.seals import RowSeal
+from registry.statements import Among, Command, Lookup
 
-_AT_ONCE = 500
-_NAME = (
-    update(uploads)
-    .where(uploads.c.cid == bindparam("of"))
-    .values(named=bindparam("now"), seal=bindparam("mark"))
-)
+_THESE = Among(uploads.c.cid)
+_CIDS = Lookup(select(uploads.c.cid).where(_THESE))
+_ROWS = Lookup(select(uploads).where(_THESE))
+_UNNAMED = Lookup(select(uploads).where(_THESE, uploads.c.named == 0))
+_DELETE = Command(delete(uploads).where(_THESE))
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,13 +46,10 @@ class Uploads:
         if not new:
             return
         with writing(self._engine) as connection:
-            for part in _parts(list(new)):
-                known = select(uploads.c.cid).where(uploads.c.cid.in_(part))
-                for cid in connection.execute(known).scalars().all():
-                    del new[cid]
-            if new:
-                rows = [_row(file) for file in new.values()]
-                add_rows(connection, uploads, [row | {"seal": self._seal.of(uploads, row)} for row in rows])
+            for row in _CIDS.rows(connection, keys=list(new)):
+                del new[row.cid]
+            rows = [_row(file) for file in new.values()]
+            add_rows(connection, uploads, [row | {"seal": self._seal.of(uploads, row)} for row in rows])
 
     def get(self, cid: Cid) -> Upload | None:
         """What is known of a file."""
@@ -60,15 +58,11 @@ class Uploads:
     def get_many(self, cids: Iterable[Cid]) -> dict[Cid, Upload]:
         """What is known of each file that came in."""
         wanted = {str(cid): cid for cid in cids}
-        found: dict[Cid, Upload] = {}
+        if not wanted:
+            return {}
         with reading(self._engine) as connection:
-            for part in _parts(list(wanted)):
-                for row in connection.execute(select(uploads).where(uploads.c.cid.in_(part))):
-                    cid, digest = wanted[row.cid], bytes.fromhex(row.sha256)
-                    found[cid] = Upload(
-                        cid, digest, row.size, row.caller, row.received, named=bool(row.named)
-                    )
-        return found
+            rows = _ROWS.rows(connection, keys=list(wanted))
+        return {wanted[row.cid]: _upload(wanted[row.cid], row) for row in rows}
 
     def unnamed_bytes(self, caller: str | None = None) -> int:
         """Bytes that no submission names yet, of one caller or of all."""
@@ -83,16 +77,13 @@ class Uploads:
         wanted = [str(cid) for cid in dict.fromkeys(cids)]
         if wanted:
             with writing(self._engine) as connection:
-                for part in _parts(wanted):
-                    new = select(uploads).where(uploads.c.cid.in_(part), uploads.c.named == 0)
-                    rows = [row._asdict() | {"named": 1} for row in connection.execute(new)]
-                    if rows:
-                        connection.execute(_NAME, [self._named(row) for row in rows])
+                rows = [row._asdict() | {"named": 1} for row in _UNNAMED.rows(connection, keys=wanted)]
+                _DELETE.run(connection, keys=[row["cid"] for row in rows])
+                add_rows(connection, uploads, [row | {"seal": self._mark(row)} for row in rows])
 
-    def _named(self, row: Mapping[str, object]) -> dict[str, object]:
+    def _mark(self, row: Mapping[str, object]) -> str | None:
         """A row of a release that knew no marks goes on without one."""
-        mark = None if row["seal"] is None else self._seal.of(uploads, row)
-        return {"of": row["cid"], "now": row["named"], "mark": mark}
+        return None if row["seal"] is None else self._seal.of(uploads, row)
 
     def forget(self, before: int) -> int:
         """Drop the rows of unnamed files that came in before a time; answers how many."""
@@ -103,9 +94,9 @@ class Uploads:
         return gone.rowcount
 
 
-def _parts(wanted: Sequence[str]) -> Iterator[Sequence[str]]:
-    """So many at once as every database takes in one statement."""
-    return (wanted[at : at + _AT_ONCE] for at in range(0, len(wanted), _AT_ONCE))
+def _upload(cid: Cid, row: Any) -> Upload:
+    digest = bytes.fromhex(row.sha256)
+    return Upload(cid, digest, row.size, row.caller, row.received, named=bool(row.named))
 
 
 def _row(file: Upload) -> dict[str, object]:

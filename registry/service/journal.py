@@ -100,7 +100,13 @@ class Journal:
 
 def promise_body(promise: Promise) -> PromiseBody:
     """A promise as it goes over the wire."""
-    return PromiseBody.model_validate(promise.to_json())
+    return PromiseBody.model_construct(
+        log=promise.log,
+        entry_sha256=hex32(promise.entry_sha256),
+        issued=promise.issued,
+        merge_delay_s=promise.merge_delay_s,
+        signature="0x" + promise.signature.hex(),
+    )
 
 
 def _accepted(taken: Taken) -> Accepted:

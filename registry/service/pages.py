@@ -78,7 +78,7 @@ class Pages:
         """
         until = time.monotonic() + wait_s
         seen = self._pool.changes
-        while PoolState.PENDING in self._pool.states(version_ids).values():
+        while self._pool.has_pending(version_ids):
             left = until - time.monotonic()
             if left <= 0:
                 break

@@ -284,4 +284,7 @@ def _with_promise(
     if isinstance(result, RegistryError) or result.version_id not in promised:
         return result
     promise = promised[result.version_id]
-    return promise if isinstance(promise, _Lost) else result.model_copy(update={"promise": promise})
+    if isinstance(promise, _Lost):
+        return promise
+    result.promise = promise
+    return result

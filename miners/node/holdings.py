@@ -118,9 +118,8 @@ class Holdings:
 
     def _take(self, entries: Sequence[Entry]) -> None:
         """Fetch what is missing of these, check it, and pin it, each with one write."""
-        cids = dict.fromkeys(cid for entry in entries for cid in _cids(entry.submission.version))
-        missing = [cid for cid in cids if not self._store.has(cid)]
-        if missing:
+        cids = (cid for entry in entries for cid in _cids(entry.submission.version))
+        if missing := self._store.missing(cids):
             self._store.put_car(self._source.car(missing))
         sizes: dict[Cid, int] = {}
         for entry in entries:

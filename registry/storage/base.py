@@ -87,6 +87,9 @@ class ContentStore(Protocol):
     def has(self, cid: Cid) -> bool:
         """Whether the whole DAG is held; VerificationFailed if the DAG contradicts its own sizes."""
 
+    def missing(self, cids: Iterable[Cid]) -> list[Cid]:
+        """Those of these DAGs that are not wholly held, each once, in their order."""
+
     def pin(self, cid: Cid, owner: str) -> None:
         """Keep the DAG for this owner; NotFound unless it is held whole."""
 

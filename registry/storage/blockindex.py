@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from itertools import islice
 from pathlib import Path
+from typing import TypeVar
 
 from registry.core.cid import DAG_PB, Cid
 from registry.storage.packs import Spot
@@ -30,8 +31,13 @@ ON CONFLICT(cid) DO UPDATE SET seen = max(seen, excluded.seen), is_bad = 0,
 
 
 _FIND = "SELECT p.name, b.offset, b.length, b.is_bad FROM block b JOIN pack p ON p.id = b.pack WHERE cid = ?"
+_FIND_GOOD = (
+    "SELECT b.cid, p.name, b.offset, b.length FROM block b JOIN pack p ON p.id = b.pack"
+    " WHERE NOT b.is_bad AND b.cid IN ({})"
+)
 _PORTION = 500
 _KNOWN = 50_000
+_T = TypeVar("_T")
 
 
 class PackState(StrEnum):
@@ -95,9 +101,12 @@ class BlockIndex:
         others = wanted - held
         if others:
             emptied = self._emptied
-            with self._db.read() as c:
-                rows = [(cid, c.execute(_FIND, (cid.raw,)).fetchone()) for cid in others]
-            found = [(cid, Spot(*row[:3])) for cid, row in rows if row is not None and not row[3]]
+            found: list[tuple[Cid, Spot]] = []
+            # One question for many: a question by itself opens and closes a transaction, which locks a file.
+            for portion in _portions(cid.raw for cid in others):
+                with self._db.read() as c:
+                    rows = c.execute(_FIND_GOOD.format(",".join("?" * len(portion))), portion).fetchall()
+                found += [(Cid.of_raw(raw), Spot(*place)) for raw, *place in rows]
             self._know(found, emptied)
             held.update(cid for cid, _ in found)
         return held
@@ -206,8 +215,7 @@ class BlockIndex:
 
         In portions: one commit for all would need as much room in the log as the index itself has.
         """
-        doomed = iter(cids)
-        while portion := [(cid.raw, cutoff) for cid in islice(doomed, _PORTION)]:
+        for portion in _portions((cid.raw, cutoff) for cid in cids):
             with self._moving() as c:
                 c.executemany("DELETE FROM block WHERE cid = ? AND seen < ?", portion)
 
@@ -239,3 +247,9 @@ class BlockIndex:
         with self._lock:
             self._emptied += 1
             self._known.clear()
+
+
+def _portions(items: Iterable[_T]) -> Iterator[list[_T]]:
+    rest = iter(items)
+    while portion := list(islice(rest, _PORTION)):
+        yield portion

@@ -156,6 +156,12 @@ class EmbeddedStore:
         """Whether the whole DAG is held."""
         return is_whole(self, cid)
 
+    def missing(self, cids: Iterable[Cid]) -> list[Cid]:
+        """Those of these DAGs that are not wholly held; the index is asked once which are begun."""
+        wanted = tuple(dict.fromkeys(cids))
+        begun = self._index.held(wanted)
+        return [cid for cid in wanted if cid not in begun or not is_whole(self, cid)]
+
     def pin(self, cid: Cid, owner: str) -> None:
         """Keep the DAG for this owner."""
         self.pin_each((Pin(cid, owner),))
@@ -166,9 +172,8 @@ class EmbeddedStore:
         with self._intake.begin() as incoming:
             named = dict.fromkeys(pin.cid for pin in wanted)
             incoming.claim(named)
-            for cid in named:
-                if not is_whole(self, cid):
-                    raise _not_found(cid)
+            if missing := self.missing(named):
+                raise _not_found(missing[0])
             self._pins.add(wanted)
 
     def unpin(self, cid: Cid, owner: str) -> None:
@@ -186,9 +191,8 @@ class EmbeddedStore:
 
     def export_all(self, cids: Sequence[Cid]) -> Iterator[bytes]:
         """Many DAGs as one CARv1, each block once."""
-        for cid in cids:
-            if not self.has(cid):
-                raise _not_found(cid)
+        if missing := self.missing(cids):
+            raise _not_found(missing[0])
         return self._export(tuple(cids))
 
     def _export(self, cids: tuple[Cid, ...]) -> Iterator[bytes]:

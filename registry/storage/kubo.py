@@ -125,6 +125,10 @@ class KuboStore:
         """Whether the whole DAG is held by the daemon itself; the swarm is not asked."""
         return self._is_whole_at_once(cid) or is_whole(self, cid)
 
+    def missing(self, cids: Iterable[Cid]) -> list[Cid]:
+        """Those of these DAGs that the daemon does not hold whole."""
+        return [cid for cid in dict.fromkeys(cids) if not self.has(cid)]
+
     def _is_whole_at_once(self, cid: Cid) -> bool:
         """Whether the daemon counts all the bytes that the nodes state: one question instead of one per leaf.
 

@@ -95,6 +95,10 @@ class ReplicatedStore:
         except NotFound:
             return False
 
+    def missing(self, cids: Iterable[Cid]) -> list[Cid]:
+        """Those of these DAGs that no store holds whole."""
+        return [cid for cid in dict.fromkeys(cids) if not self.has(cid)]
+
     def pin(self, cid: Cid, owner: str) -> None:
         """Keep the DAG for this owner."""
         self.pin_each((Pin(cid, owner),))

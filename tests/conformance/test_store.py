@@ -135,6 +135,17 @@ def test_what_nobody_put_is_not_found(store: ContentStore) -> None:
             store.pin(cid, "a")
 
 
+def test_what_is_missing_of_many_is_told_once_and_in_order(store: ContentStore) -> None:
+    blocks: list[tuple[Cid, bytes]] = []
+    broken = import_file([fresh(2 * MIB)], lambda cid, block: blocks.append((cid, block))).cid
+    store.put_car(write_car((broken,), blocks[1:]))
+    held, empty, nobodys = store.put([fresh(9)]).cid, store.put([]).cid, import_file([fresh(7)]).cid
+    assert store.missing([nobodys, held, broken, empty, nobodys, held]) == [nobodys, broken]
+    assert store.missing([held, empty]) == store.missing([]) == []
+    with pytest.raises(NotFound, match=str(broken)):
+        store.export_all([held, broken, nobodys])
+
+
 def test_put_is_idempotent(store: ContentStore) -> None:
     content = fresh(MIB + 50)
     assert store.put([content]) == store.put([content])

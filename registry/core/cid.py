@@ -21,7 +21,7 @@ _ALPHABET = "abcdefghijklmnopqrstuvwxyz234567"
 _TEXT = re.compile(f"b[{_ALPHABET}]{{58}}")
 # 36 bytes are 288 bits, and 58 letters have two more. Python's own base32 goes by five bytes in a loop; one
 # large number, read by Python's digits of base 32 and written by pairs of letters, takes a fraction of that.
-_AS_DIGITS = str.maketrans(_ALPHABET, "0123456789abcdefghijklmnopqrstuv")
+_AS_DIGITS = bytes.maketrans(_ALPHABET.encode(), b"0123456789abcdefghijklmnopqrstuv")
 _PAIRS = [first + second for first in _ALPHABET for second in _ALPHABET]
 _PLACES = range(280, -1, -10)
 _HINT = "write it as `ipfs cid format -v 1 -b base32` does"
@@ -62,7 +62,7 @@ class Cid:
         # Upper case would decode to the same bytes: one content, one name.
         if _TEXT.fullmatch(text) is None:
             raise Malformed(f"{text[:80]!r} is no CIDv1 in base32", hint=_HINT)
-        raw, stray = divmod(int(text[1:].translate(_AS_DIGITS), 32), 4)
+        raw, stray = divmod(int(text[1:].encode().translate(_AS_DIGITS), 32), 4)
         cid = cls.of_raw(raw.to_bytes(36, "big"))
         if stray:
             raise Malformed(f"{text!r} is not the canonical form {cid}", hint=_HINT)

@@ -8,6 +8,7 @@ import math
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from typing import TypeVar
 
 from registry.core.ids import parse_hex32
@@ -20,7 +21,9 @@ MAX_DEPTH = 32
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")
 
 
-@dataclass(frozen=True, slots=True)
+# Not frozen, and neither are Members: a frozen one takes three times as long to make, and these are looked at
+# once and dropped, twenty of each manifest.
+@dataclass(slots=True)
 class Node:
     """A JSON value and where it stands."""
 
@@ -35,10 +38,11 @@ class Node:
 
     def text(self, longest: int = 256) -> str:
         """One line of 1 to `longest` characters without control characters."""
-        value = self.prose(longest)
-        if not value or _CONTROL.search(value):
-            raise self.refuse("it must be one line of text, not empty")
-        return value
+        value = self.value
+        if type(value) is str and 0 < len(value) <= longest and not _CONTROL.search(value):
+            return value
+        self.prose(longest)  # raises where it is no text at all, or too long
+        raise self.refuse("it must be one line of text, not empty")
 
     def prose(self, longest: int) -> str:
         """Any text of at most `longest` characters, without NUL."""
@@ -93,7 +97,7 @@ class Node:
         if type(self.value) is not list or not least <= len(self.value) <= most:
             raise self.refuse(f"it must be a list of {least} to {most} items")
         found = tuple(read(Node(f"{self.place}[{i}]", item)) for i, item in enumerate(self.value))
-        if len(set(found)) != len(found):
+        if len(found) > 1 and len(set(found)) != len(found):
             raise self.refuse("an item occurs twice")
         return found
 
@@ -101,9 +105,9 @@ class Node:
         """An object with these members and no others."""
         if type(self.value) is not dict:
             raise self.refuse("it must be an object")
-        unknown = self.value.keys() - set(required) - set(optional)
-        if unknown:
-            name = min(unknown)
+        known = _known(required, optional)
+        if not self.value.keys() <= known:
+            name = min(self.value.keys() - known)
             raise InvalidManifest(
                 f"{self.place or 'the manifest'} has the unknown member {name[:80]!r}",
                 hint="put what the schema does not know under x",
@@ -127,7 +131,7 @@ class Node:
         return self.value
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Members:
     """The members of an object whose names were checked."""
 
@@ -145,6 +149,11 @@ class Members:
     def list_of(self, name: str, read: Callable[[Node], T], most: int) -> tuple[T, ...]:
         """A list that may be absent, which is the same as empty."""
         return self.find(name, lambda node: node.items(read, most=most)) or ()
+
+
+@cache
+def _known(required: tuple[str, ...], optional: tuple[str, ...]) -> frozenset[str]:
+    return frozenset((*required, *optional))
 
 
 def _depth(value: object, left: int) -> int:

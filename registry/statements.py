@@ -5,7 +5,7 @@ SQLAlchemy takes six times as long over such a statement as SQLite takes to answ
 
 import json
 from collections import namedtuple
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
@@ -71,14 +71,26 @@ class Command:
         with closing(connection.connection.cursor()) as cursor:
             self._execute(cursor, connection.dialect, values)
 
+    def run_each(self, connection: Connection, rows: Sequence[Mapping[str, object]]) -> None:
+        """Carry it out once for each of the rows of values."""
+        compiled = self._for(connection.dialect)
+        given = [compiled.bound({**compiled.constants, **row}) for row in rows]
+        if given:
+            with closing(connection.connection.cursor()) as cursor:
+                cursor.executemany(compiled.text, given)
+
     def _execute(self, cursor: Any, dialect: Dialect, values: Mapping[str, object]) -> None:
-        compiled = self._compiled.get(dialect.name)
-        if compiled is None:
-            compiled = self._compiled[dialect.name] = prepared(self._statement.compile(dialect=dialect))
+        compiled = self._for(dialect)
         given = {**compiled.constants, **values}
         if "keys" in values and dialect.name == "sqlite":
             given["keys"] = json.dumps(values["keys"])
         cursor.execute(compiled.text, compiled.bound(given))
+
+    def _for(self, dialect: Dialect) -> Prepared:
+        compiled = self._compiled.get(dialect.name)
+        if compiled is None:
+            compiled = self._compiled[dialect.name] = prepared(self._statement.compile(dialect=dialect))
+        return compiled
 
 
 class Lookup(Command):

@@ -10,14 +10,11 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from sqlalchemy import (
-    BigInteger,
     Engine,
     Row,
     bindparam,
-    cast,
     delete,
     func,
-    literal,
     select,
     text,
     update,
@@ -32,18 +29,12 @@ from registry.statements import Among, Command, Lookup
 
 # So many rows at most are held at once.
 _CLAIM = 500
-# No database here adds numbers of 60 digits: wei are added by groups of digits, which 64 bits hold for
-# millions of rows, and the groups are put together outside.
-_DIGITS, _GROUPS = 12, 5
-_PADDED = literal("0" * _DIGITS * _GROUPS) + submissions.c.reserved
-_RESERVED = select(
-    *(
-        func.sum(
-            cast(func.substr(_PADDED, func.length(_PADDED) + 1 - _DIGITS * (place + 1), _DIGITS), BigInteger)
-        )
-        for place in range(_GROUPS)
-    )
-).where(submissions.c.submitter == bindparam("submitter"), submissions.c.state == PoolState.PENDING)
+# No database here adds numbers of 60 digits: the few different ones are added outside.
+_RESERVED = Lookup(
+    select(submissions.c.reserved, func.count().label("times"))
+    .where(submissions.c.submitter == bindparam("submitter"), submissions.c.state == PoolState.PENDING)
+    .group_by(submissions.c.reserved)
+)
 _NAMED = Among(submissions.c.version_id)
 _ROWS = Lookup(select(submissions).where(_NAMED))
 _ANY_PENDING = Lookup(
@@ -158,8 +149,8 @@ class Pool:
     def reserved(self, submitter: Address) -> int:
         """Wei that the pending entries of one submitter may cost at most."""
         with reading(self._engine) as connection:
-            sums = connection.execute(_RESERVED, {"submitter": submitter}).one()
-        return sum(int(digits or 0) * 10 ** (_DIGITS * place) for place, digits in enumerate(sums))
+            rows = _RESERVED.rows(connection, submitter=submitter)
+        return sum(int(row.reserved) * row.times for row in rows)
 
     def mark(self, version_ids: Iterable[VersionId], state: PoolState, reason: str | None = None) -> None:
         """Move entries to a state; unknown versions are passed over."""

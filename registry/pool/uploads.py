@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Engine, delete, func, select
+from sqlalchemy import Engine, bindparam, delete, func, select, update
 
 from registry.core.cid import Cid
 from registry.database import add_rows, reading, writing
@@ -17,7 +17,9 @@ _THESE = Among(uploads.c.cid)
 _CIDS = Lookup(select(uploads.c.cid).where(_THESE))
 _ROWS = Lookup(select(uploads).where(_THESE))
 _UNNAMED = Lookup(select(uploads).where(_THESE, uploads.c.named == 0))
-_DELETE = Command(delete(uploads).where(_THESE))
+_NAME = Command(
+    update(uploads).where(uploads.c.cid == bindparam("of")).values(named=1, seal=bindparam("mark"))
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +80,7 @@ class Uploads:
         if wanted:
             with writing(self._engine) as connection:
                 rows = [row._asdict() | {"named": 1} for row in _UNNAMED.rows(connection, keys=wanted)]
-                _DELETE.run(connection, keys=[row["cid"] for row in rows])
-                add_rows(connection, uploads, [row | {"seal": self._mark(row)} for row in rows])
+                _NAME.run_each(connection, [{"of": row["cid"], "mark": self._mark(row)} for row in rows])
 
     def _mark(self, row: Mapping[str, object]) -> str | None:
         """A row of a release that knew no marks goes on without one."""

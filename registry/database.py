@@ -10,6 +10,7 @@ import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from functools import lru_cache
+from operator import itemgetter
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -35,7 +36,10 @@ from sqlalchemy.types import TypeDecorator
 from registry.errors import Malformed, StoreUnavailable
 from registry.statements import Prepared, prepared
 
-_CHECKPOINT_PAGES = 1_000
+# Keys are hashes: a batch changes as many pages as it has rows. They wait in memory for the commit, and in
+# the write-ahead log for the next batches that change them too.
+_CHECKPOINT_PAGES = 4_096
+_CACHE_KIB = 16_384
 _SCHEMA = re.compile(r"[a-z_][a-z0-9_]{0,62}")
 # The lock of a transaction that writes; everybody who writes in this schema waits for it.
 _LOCK = text("SELECT pg_advisory_xact_lock(hashtext('twinledger'), hashtext(current_schema()))")
@@ -63,17 +67,34 @@ def add_rows(connection: Connection, table: Table, rows: Sequence[Mapping[str, o
 
     The driver's own `executemany`: SQLAlchemy takes longer to bind a row than SQLite takes to write it.
     """
+    _insert(connection, table, rows, "")
+
+
+def add_new_rows(connection: Connection, table: Table, rows: Sequence[Mapping[str, object]]) -> None:
+    """Add those of the rows whose key is not taken."""
+    _insert(connection, table, rows, " ON CONFLICT DO NOTHING")
+
+
+def _insert(connection: Connection, table: Table, rows: Sequence[Mapping[str, object]], clause: str) -> None:
     if not rows:
         return
-    compiled = _insertion(table, tuple(rows[0]), connection.dialect)
-    given = [compiled.bound({name: _stored(value) for name, value in row.items()}) for row in rows]
+    compiled, texts = _insertion(table, tuple(rows[0]), connection.dialect)
+    if _holds_nul(rows, texts):
+        rows = [{name: _stored(value) for name, value in row.items()} for row in rows]
     with closing(connection.connection.cursor()) as cursor:
-        cursor.executemany(compiled.text, given)
+        cursor.executemany(compiled.text + clause, [compiled.bound(row) for row in rows])
 
 
 @lru_cache(maxsize=256)
-def _insertion(table: Table, columns: tuple[str, ...], dialect: Dialect) -> Prepared:
-    return prepared(insert(table).compile(dialect=dialect, column_keys=list(columns)))
+def _insertion(table: Table, columns: tuple[str, ...], dialect: Dialect) -> tuple[Prepared, tuple[str, ...]]:
+    """The statement that adds such rows, and which of their columns are text."""
+    texts = tuple(name for name in columns if isinstance(table.c[name].type, ExactText))
+    return prepared(insert(table).compile(dialect=dialect, column_keys=list(columns))), texts
+
+
+def _holds_nul(rows: Sequence[Mapping[str, object]], columns: Sequence[str]) -> bool:
+    """Whether a text of these columns has a NUL: looked for in a whole column at once, as hardly any has."""
+    return any("\0" in "".join(filter(None, map(itemgetter(name), rows))) for name in columns)
 
 
 def _stored(value: object) -> object:
@@ -117,6 +138,8 @@ def _open_sqlite(url: str) -> Engine:
         url,
         pool_size=32,
         max_overflow=32,
+        # The connection that was used last: it has the pages at hand.
+        pool_use_lifo=True,
         # Nobody gives a connection back inside a transaction: see `writing`.
         pool_reset_on_return=None,
         connect_args={"check_same_thread": False, "timeout": 60},
@@ -127,7 +150,7 @@ def _open_sqlite(url: str) -> Engine:
         # The driver's own BEGIN is deferred: it would let two writers deadlock on the upgrade.
         connection.isolation_level = None
         _set(connection, journal_mode="WAL", synchronous="FULL", wal_autocheckpoint=_CHECKPOINT_PAGES)
-        _set(connection, busy_timeout=60_000, foreign_keys="ON")
+        _set(connection, busy_timeout=60_000, foreign_keys="ON", cache_size=-_CACHE_KIB)
 
     return engine
 

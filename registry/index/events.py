@@ -72,23 +72,21 @@ def _cell_added(rows: Rows, line: Line) -> None:
 
 
 def _registered(rows: Rows, line: Line) -> None:
-    args = line.args
-    model = _hex(args["modelId"])
-    parents = _list(args["parents"])
-    version_id = _hex(args["versionId"])
+    args, shown = line.args, line.shown
+    model, version_id, parents = shown["modelId"], shown["versionId"], shown["parents"]
     rows.add(
         t.versions,
         line,
         version_id=version_id,
         number=rows.number(model),
         namespace_id=args["namespaceId"],
-        name_hash=_hex(args["nameHash"]),
+        name_hash=shown["nameHash"],
         model_id=model,
-        weights_root=_hex(args["weightsRoot"]),
-        manifest=_hex(args["manifest"]),
-        parents=json.dumps(parents),
+        weights_root=shown["weightsRoot"],
+        manifest=shown["manifest"],
+        parents=json.dumps(parents) if parents else "[]",
         size=args["size"],
-        salt=_hex(args["salt"]),
+        salt=shown["salt"],
         submitter=args["submitter"],
         fee_class=args["feeClass"],
         fee=str(args["fee"]),
@@ -135,10 +133,6 @@ def _hex(value: object) -> str:
     if not isinstance(value, bytes):
         raise TypeError(f"{value!r} is not bytes")
     return hex32(value)
-
-
-def _list(value: object) -> list[str]:
-    return [_hex(item) for item in value] if isinstance(value, list | tuple) else []
 
 
 PROJECTORS: dict[tuple[str, str], Project] = {

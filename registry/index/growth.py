@@ -7,10 +7,13 @@ from sqlalchemy import Connection, Table, bindparam, func, select
 from registry.database import add_rows
 from registry.index import schema as t
 from registry.index.records import Line
+from registry.statements import Lookup
 
 # Built once: a run of events asks it for every model.
-_NEWEST = select(func.coalesce(func.max(t.versions.c.number), 0)).where(
-    t.versions.c.model_id == bindparam("model")
+_NEWEST = Lookup(
+    select(func.coalesce(func.max(t.versions.c.number), 0).label("number")).where(
+        t.versions.c.model_id == bindparam("model")
+    )
 )
 
 
@@ -37,7 +40,7 @@ class Rows:
         """
         known = self._numbers.get(model)
         if known is None:
-            known = self._connection.execute(_NEWEST, {"model": model}).scalar_one()
+            known = int(_NEWEST.first(self._connection, model=model).number)
         self._numbers[model] = known + 1
         return known + 1
 

@@ -5,21 +5,26 @@ The cursor is the newest row of `blocks`: a crash between two blocks resumes beh
 
 import json
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 
 from sqlalchemy import Connection, Engine, delete, select
 
 from registry.core.ids import hex32, name_hash
-from registry.database import add_rows, reading, writing
+from registry.database import add_new_rows, add_rows, reading, writing
 from registry.index import schema as t
 from registry.index.accounts import project_entries
 from registry.index.epochs import project_epochs
 from registry.index.events import PROJECTORS
 from registry.index.growth import Rows
-from registry.index.records import BlockMark, Line, Readable, json_args
+from registry.index.records import BlockMark, Line, Readable
 from registry.index.release import prepare
+from registry.statements import Among, Lookup
 
 # Older block rows only serve a walk back after a reorganisation; those with events stay.
 _KEPT_BLOCKS = 1024
+_NEWEST = Lookup(select(t.blocks).order_by(t.blocks.c.number.desc()).limit(1))
+_READ = Lookup(select(t.manifests.c.digest).where(Among(t.manifests.c.digest)))
+_ARGS = json.JSONEncoder(separators=(",", ":"), sort_keys=True)
 
 
 class Projection:
@@ -40,9 +45,16 @@ class Projection:
             found = connection.execute(select(t.blocks.c.hash).where(t.blocks.c.number == number)).scalar()
         return None if found is None else bytes.fromhex(found[2:])
 
-    def apply(self, after: BlockMark | None, blocks: Sequence[BlockMark], lines: Iterable[Line]) -> bool:
+    def apply(
+        self,
+        after: BlockMark | None,
+        blocks: Sequence[BlockMark],
+        lines: Iterable[Line],
+        manifests: Iterable[Readable] = (),
+    ) -> bool:
         """Project a run of blocks behind the cursor `after`, with all their events, in one transaction.
 
+        The manifests that they name come with them: who sees a version sealed also sees what it is called.
         False, and nothing is written, when the cursor stands elsewhere: gateways that share a database
         project each block once.
         """
@@ -52,6 +64,7 @@ class Projection:
                 return False
             marks = [{"number": b.number, "hash": hex32(b.hash), "time": b.time} for b in blocks]
             add_rows(connection, t.blocks, marks)
+            _add_manifests(connection, manifests)
             rows = Rows(connection)
             for line in lines:
                 rows.put(t.events, _event_row(line))
@@ -61,12 +74,7 @@ class Projection:
             rows.write()
             project_epochs(connection, lines)
             project_entries(connection, lines)
-            busy = select(t.events.c.block)
-            connection.execute(
-                delete(t.blocks).where(
-                    t.blocks.c.number < blocks[-1].number - _KEPT_BLOCKS, t.blocks.c.number.not_in(busy)
-                )
-            )
+            _forget(connection, 0 if after is None else after.number, blocks[-1].number)
         return True
 
     def sealed_above(self, number: int) -> list[str]:
@@ -82,32 +90,37 @@ class Projection:
                 connection.execute(delete(table).where(table.c.block > number))
             connection.execute(delete(t.blocks).where(t.blocks.c.number > number))
 
-    def manifests_wanted(self, limit: int = 500) -> list[str]:
+    def manifests_wanted(self) -> list[str]:
         """Digests of manifests that a sealed version names and this projection has not read yet."""
+        known = select(t.manifests.c.digest)
+        query = select(t.versions.c.manifest).distinct().where(t.versions.c.manifest.not_in(known))
         with reading(self._engine) as connection:
-            known = select(t.manifests.c.digest)
-            rows = connection.execute(
-                select(t.versions.c.manifest).where(t.versions.c.manifest.not_in(known)).limit(limit)
-            )
-            return list(rows.scalars())
+            return list(connection.execute(query).scalars())
 
-    def add_manifests(self, manifests: Iterable[Readable]) -> None:
+    def unread(self, digests: Sequence[str]) -> list[str]:
+        """Those of these manifests that this projection has not read yet."""
+        with reading(self._engine) as connection:
+            known = {row.digest for row in _READ.rows(connection, keys=list(digests))}
+        return [digest for digest in digests if digest not in known]
+
+    def add_manifests(self, manifests: Sequence[Readable]) -> None:
         """Make the fields of manifests searchable, all in one transaction; one twice is no error."""
-        new = {manifest.digest: manifest for manifest in manifests}
-        if not new:
-            return
-        with writing(self._engine) as connection:
-            digests = list(new)
-            for start in range(0, len(digests), 500):
-                known = t.manifests.c.digest.in_(digests[start : start + 500])
-                for digest in connection.execute(select(t.manifests.c.digest).where(known)).scalars().all():
-                    del new[digest]
-            rows = Rows(connection)
-            for manifest in new.values():
-                rows.put(t.manifests, _manifest_row(manifest))
-                for key, value in manifest.fields:
-                    rows.put(t.fields, _field_row(manifest.digest, key, value))
-            rows.write()
+        if manifests:
+            with writing(self._engine) as connection:
+                _add_manifests(connection, manifests)
+
+
+def _add_manifests(connection: Connection, manifests: Iterable[Readable]) -> None:
+    """A manifest is its digest's for ever: who read it before wrote the same rows."""
+    bodies, fields = [], []
+    for manifest in manifests:
+        digest = manifest.digest
+        bodies.append(_manifest_row(manifest))
+        for place, (key, value) in enumerate(manifest.fields):
+            text, number = (value, None) if isinstance(value, str) else (None, value)
+            fields.append({"digest": digest, "place": place, "key": key, "text": text, "number": number})
+    add_new_rows(connection, t.manifests, bodies)
+    add_new_rows(connection, t.fields, fields)
 
 
 def _manifest_row(manifest: Readable) -> dict[str, object]:
@@ -115,23 +128,30 @@ def _manifest_row(manifest: Readable) -> dict[str, object]:
         "digest": manifest.digest,
         "namespace": manifest.namespace,
         "name": manifest.name,
-        "name_hash": hex32(name_hash(manifest.name)),
+        "name_hash": _name_hash(manifest.name),
         "body": manifest.body.decode(),
     }
 
 
-def _field_row(digest: str, key: str, value: str | float) -> dict[str, object]:
-    is_text = isinstance(value, str)
-    return {
-        "digest": digest,
-        "key": key,
-        "text": value if is_text else None,
-        "number": None if is_text else value,
-    }
+@lru_cache(maxsize=1024)  # the versions of a model have one name
+def _name_hash(name: str) -> str:
+    return hex32(name_hash(name))
+
+
+def _forget(connection: Connection, before: int, now: int) -> None:
+    """Drop the blocks that became old between two cursors and have no events.
+
+    All that were old already had their turn, and there may be as many as there are versions.
+    """
+    number = t.blocks.c.number
+    aged = number.between(before - _KEPT_BLOCKS, now - _KEPT_BLOCKS - 1)
+    busy = select(t.events.c.block).where(t.events.c.block == number).exists()
+    if now > _KEPT_BLOCKS:
+        connection.execute(delete(t.blocks).where(aged, ~busy))
 
 
 def _cursor(connection: Connection) -> BlockMark | None:
-    row = connection.execute(select(t.blocks).order_by(t.blocks.c.number.desc()).limit(1)).first()
+    row = _NEWEST.first(connection)
     return None if row is None else BlockMark(row.number, bytes.fromhex(row.hash[2:]), row.time)
 
 
@@ -144,5 +164,5 @@ def _event_row(line: Line) -> dict[str, object]:
         "event_index": line.event_index,
         "contract": line.contract,
         "name": line.name,
-        "args": json.dumps(json_args(line.args), separators=(",", ":"), sort_keys=True),
+        "args": _ARGS.encode(line.shown),
     }

@@ -1,7 +1,7 @@
 """What the projection answers: plain rows, typed."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from registry.core.ids import Address, Role, Status, VersionId
@@ -19,7 +19,7 @@ class BlockMark:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A decoded event at its place in the chain."""
+    """A decoded event at its place in the chain; `shown` are its arguments as JSON."""
 
     block: int
     log_index: int
@@ -30,6 +30,10 @@ class Line:
     contract: str
     name: str
     args: Mapping[str, Any]
+    shown: Mapping[str, Any] = field(init=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "shown", json_args(self.args))
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +133,7 @@ class CellRow:
 
 def json_args(args: Mapping[str, object]) -> dict[str, Any]:
     """Event arguments as JSON: bytes as hex, integers beyond 2^53 as decimal strings."""
-    return {name: _json_value(value) for name, value in args.items()}
+    return {name: value if type(value) is str else _json_value(value) for name, value in args.items()}
 
 
 def _json_value(value: object) -> Any:

@@ -134,8 +134,16 @@ manifests = Table(
     _text("name_hash"),
     _text("body"),
 )
+# Each is in the one index that its kind of value can be found by.
 fields = Table(
-    "fields", metadata, _text("digest"), _text("key"), Column("text", ExactText), Column("number", Float)
+    "fields",
+    metadata,
+    _text("digest"),
+    _number("place"),
+    _text("key"),
+    Column("text", ExactText),
+    Column("number", Float),
+    PrimaryKeyConstraint("digest", "place", name="fields_pk"),
 )
 
 Index("versions_by_id", versions.c.version_id, unique=True)
@@ -157,9 +165,9 @@ Index("keys_by_address", keys.c.address)
 Index("grants_by_version", grants.c.version_id)
 Index("cells_by_name", cells.c.namespace_id, cells.c.name)
 Index("namespaces_by_name", namespaces.c.name)
-Index("fields_by_text", fields.c.key, fields.c.text)
-Index("fields_by_number", fields.c.key, fields.c.number)
-Index("fields_by_digest", fields.c.digest)
+_is_text, _is_number = fields.c.text.is_not(None), fields.c.number.is_not(None)
+Index("fields_by_text", fields.c.key, fields.c.text, sqlite_where=_is_text, postgresql_where=_is_text)
+Index("fields_by_number", fields.c.key, fields.c.number, sqlite_where=_is_number, postgresql_where=_is_number)
 Index("manifests_by_name", manifests.c.namespace, manifests.c.name)
 Index("events_by_name", events.c.contract, events.c.name)
 Index("market_by_epoch", market.c.epoch, market.c.block, market.c.log_index)

@@ -12,7 +12,7 @@ from registry.core.ids import hex32
 from registry.database import reading
 from registry.index import schema as t
 from registry.index.growth import Rows
-from registry.index.records import Line, json_args
+from registry.index.records import Line
 
 NO_ROUND = -1
 # Whom each event is about: by it a device finds its own.
@@ -72,7 +72,7 @@ def _task_event(rows: Rows, line: Line) -> None:
         time=line.time,
         tx_hash=hex32(line.tx_hash),
         event_index=line.event_index,
-        args=json.dumps(json_args(line.args), separators=(",", ":")),
+        args=json.dumps(line.shown, separators=(",", ":")),
     )
 
 
@@ -83,7 +83,7 @@ def _service_event(rows: Rows, line: Line) -> None:
         service=line.args.get("serviceId", 0),
         name=line.name,
         account=line.args.get(_SERVICE_EVENTS[line.name], ""),
-        args=json.dumps(json_args(line.args), separators=(",", ":")),
+        args=json.dumps(line.shown, separators=(",", ":")),
     )
 
 

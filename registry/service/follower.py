@@ -6,7 +6,7 @@ is still there. A reorganisation within the confirmations is undone; a deeper on
 
 import logging
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from registry.chain.base import Block, Head, Log
@@ -49,12 +49,14 @@ class Follower:
         self._reexamine = reexamine
         self._progress = threading.Condition()
         self._position = -1
+        self._wanted: dict[str, None] = {}  # manifests of sealed versions that the store did not hold
         self._told: int | None = None
         self.failure: RegistryError | None = None
         self.listeners: list[Listener] = []
 
     def catch_up(self) -> None:
         """Project everything up to the present head, and settle what a crash left between two databases."""
+        self._wanted.update(dict.fromkeys(self._projection.manifests_wanted()))
         while self.step():
             pass
         pending = self._pool.pending(limit=1_000_000)
@@ -102,12 +104,10 @@ class Follower:
             self.read_manifests()
             return False
         events = self._contracts.events(first, last)
-        marks = self._marks(events, first, last)
+        # The head as it was seen before its events: what replaced it meanwhile is told by their blocks' hash.
+        marks = self._marks(events, first, last, {head.number: BlockMark(head.number, head.hash, head.time)})
         lines = self._lines(events, marks)
-        # Manifests come first: who sees a version sealed must also see what it is called.
-        registered = (line for line in lines if line.name == "Registered")
-        self._read(dict.fromkeys(hex32(line.args["manifest"]) for line in registered))
-        if self._projection.apply(cursor, list(marks.values()), lines):
+        if self._projection.apply(cursor, list(marks.values()), lines, self._readables(_manifests(lines))):
             self._tell(lines, last)
         return True
 
@@ -121,8 +121,11 @@ class Follower:
             return
         if self._told is not None and self._told < cursor.number:
             events = self._contracts.events(self._told + 1, cursor.number)
-            marks = self._marks(events, cursor.number, cursor.number)
-            self._tell(self._lines(events, marks), cursor.number)
+            marks = self._marks(events, cursor.number, cursor.number, {cursor.number: cursor})
+            lines = self._lines(events, marks)
+            # Whoever projected them may hold other content.
+            self._wanted.update(dict.fromkeys(_manifests(lines)))
+            self._tell(lines, cursor.number)
         self._told = cursor.number
 
     def _tell(self, lines: Sequence[Line], last: int) -> None:
@@ -132,11 +135,13 @@ class Follower:
         self._told = last
         self._note(last)
 
-    def _marks(self, events: Sequence[Event], first: int, last: int) -> dict[int, BlockMark]:
+    def _marks(
+        self, events: Sequence[Event], first: int, last: int, known: Mapping[int, BlockMark]
+    ) -> dict[int, BlockMark]:
         """The blocks with events, and each that may be replaced: how deep that is must be known exactly."""
         open_ = range(max(first, last - self._link.confirmations), last + 1)
         numbers = sorted({event.log.block_number for event in events}.union(open_))
-        return {number: _mark(self._link.block(number)) for number in numbers}
+        return {number: known.get(number) or _mark(self._link.block(number)) for number in numbers}
 
     def _lines(self, events: Sequence[Event], marks: dict[int, BlockMark]) -> list[Line]:
         firsts: dict[bytes, int] = {}
@@ -189,22 +194,32 @@ class Follower:
 
     def read_manifests(self) -> None:
         """Make searchable what the store now holds; also called when content came in late."""
-        self._read(self._projection.manifests_wanted())
-
-    def _read(self, digests: Iterable[str]) -> None:
-        found = (self._readable(digest) for digest in digests)
-        self._projection.add_manifests(manifest for manifest in found if manifest is not None)
-
-    def _readable(self, digest: str) -> Readable | None:
+        wanted = list(self._wanted)[:_RUN]
+        if not wanted:
+            return
+        for digest in wanted:
+            self._wanted.pop(digest, None)
         try:
-            manifest = self._read_manifest(bytes.fromhex(digest[2:]))
-        except NotFound:
-            return None
-        except (InvalidManifest, TooLarge) as e:
-            # Sealed past every gateway by a miner: it stays on chain, and no name leads to it.
-            _log.warning("the manifest %s cannot be read: %s", digest, e)
-            return None
-        return Readable(digest, manifest.namespace, manifest.name, manifest.bytes, searchable(manifest))
+            self._projection.add_manifests(self._readables(self._projection.unread(wanted)))
+        except RegistryError:
+            self._wanted.update(dict.fromkeys(wanted))
+            raise
+
+    def _readables(self, digests: Iterable[str]) -> list[Readable]:
+        """Those of the manifests that are held and can be read; what is not held is wanted from now on."""
+        found = []
+        for digest in digests:
+            try:
+                manifest = self._read_manifest(bytes.fromhex(digest[2:]))
+            except NotFound:
+                self._wanted[digest] = None
+            except (InvalidManifest, TooLarge) as e:
+                # Sealed past every gateway by a miner: it stays on chain, and no name leads to it.
+                _log.warning("the manifest %s cannot be read: %s", digest, e)
+            else:
+                fields = searchable(manifest)
+                found.append(Readable(digest, manifest.namespace, manifest.name, manifest.bytes, fields))
+        return found
 
     def _walk_back(self, cursor: BlockMark) -> None:
         number, changed = cursor.number - 1, cursor
@@ -238,6 +253,11 @@ class Follower:
 
 def _mark(block: Block) -> BlockMark:
     return BlockMark(block.number, block.hash, block.time)
+
+
+def _manifests(lines: Iterable[Line]) -> dict[str, None]:
+    """The digests of the manifests that were sealed, each once and in order."""
+    return dict.fromkeys(line.shown["manifest"] for line in lines if line.name == "Registered")
 
 
 def _version_id(line: Line) -> VersionId:

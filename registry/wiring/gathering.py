@@ -19,7 +19,6 @@ from registry.core.ids import VersionId, hex32, parse_hex32
 from registry.core.manifest import parse_manifest
 from registry.errors import InvalidManifest, Malformed, NotFound, RegistryError
 from registry.index import Index, Line, VersionRow
-from registry.index.records import json_args
 from registry.pool import Pool
 from registry.storage.base import ContentStore, Pin
 
@@ -68,7 +67,7 @@ class Gathering:
         """
         found = [VersionId(line.args["versionId"]) for line in lines if line.name == "Registered"]
         ours = self._pool.promised_by(self._log, found)
-        documents = documents_of((line.name, json_args(line.args)) for line in lines)
+        documents = documents_of((line.name, line.shown) for line in lines)
         self.want([version_id for version_id in found if version_id not in ours], documents)
 
     def want(self, version_ids: Sequence[VersionId], documents: Sequence[Pin] = ()) -> None:

@@ -5,19 +5,19 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, select
+from sqlalchemy import Engine, delete, select
 
 from registry.core.cid import weights_cid
 from registry.core.ids import Address, Role, Status, VersionId, hex32, keccak, model_id, name_hash, sha256
-from registry.core.manifest import FileEntry, Manifest, build_manifest
+from registry.core.manifest import FileEntry, Manifest, build_manifest, parse_manifest
 from registry.core.manifest_index import searchable
 from registry.core.refs import Reference, parse_reference
 from registry.core.signing import KeySigner
 from registry.core.version import NO_SALT, Version
-from registry.database import reading
+from registry.database import reading, writing
 from registry.errors import Conflict, NotFound
 from registry.index import BlockMark, Index, Line, Projection, Readable, Search
-from registry.index.schema import CHAIN_TABLES, metadata, statuses
+from registry.index.schema import CHAIN_TABLES, fields, manifests, metadata, statuses
 from registry.index.search import parse_metric, search
 
 ANA = KeySigner(keccak(b"ana")).address
@@ -177,6 +177,33 @@ def test_a_block_is_projected_whole_or_not_at_all(story: Story) -> None:
     with pytest.raises(KeyError):
         story.projection.apply(before, [mark], [good])
     assert story.projection.cursor() == before
+
+
+def test_a_manifest_that_comes_late_is_wanted_until_it_is_read_and_read_once(story: Story) -> None:
+    version = story.seals("a", tags=["late"])
+    body = story.index.versions([version.id])[version.id].manifest
+    assert body is not None
+    with writing(story.engine) as connection:
+        for table in (manifests, fields):
+            connection.execute(delete(table))
+    digest = hex32(version.manifest)
+    assert story.projection.manifests_wanted() == story.projection.unread([digest]) == [digest]
+    read = Readable(digest, "local", "a", body, searchable(parse_manifest(body)))
+    for _ in range(2):
+        story.projection.add_manifests([read])
+        assert story.finds(tags=("late",)) == [version.id]
+    assert story.projection.manifests_wanted() == story.projection.unread([digest]) == []
+    with reading(story.engine) as connection:
+        assert len(connection.execute(select(fields)).all()) == len(read.fields)
+
+
+def test_a_block_without_events_is_kept_while_a_walk_back_can_need_it(story: Story) -> None:
+    first = story.number
+    for number in (first + 1, first + 2, first + 1_025, first + 1_026):
+        mark = BlockMark(number, sha256(b"%d" % number), 1_000 + number)
+        assert story.projection.apply(story.projection.cursor(), [mark], [])
+    kept = [number for number in range(1, first + 1_027) if story.projection.hash_at(number) is not None]
+    assert kept == [*range(1, first + 1), first + 2, first + 1_025, first + 1_026]
 
 
 def test_two_gateways_of_one_database_project_a_block_once(story: Story) -> None:

@@ -151,7 +151,6 @@ WRITES: dict[str, tuple[type, str, Callable[[Live, Path, str], None]]] = {
     "seal-content": (EmbeddedStore, "put_car", submitted),
     "seal-pin": (EmbeddedStore, "pin_each", submitted),
     "seal-projection": (Projection, "apply", submitted),
-    "seal-manifest": (Projection, "add_manifests", submitted),
     "seal-pool": (Pool, "mark", submitted),
     "anchor-checkpoint": (LogStore, "publish", anchored),
     "anchor-cosignatures": (LogStore, "add_cosignatures", anchored),

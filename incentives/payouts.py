@@ -19,7 +19,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from incentives.auction import Bid, Outcome
-from incentives.contract_theory import IntegerMenu
 from incentives.stackelberg import pay
 from registry.core.ids import Address, address_bytes, keccak, to_address
 from registry.errors import Conflict, Malformed, NotFound, VerificationFailed
@@ -128,16 +127,6 @@ def auction_payouts(bids: Sequence[Bid], outcome: Outcome) -> list[Payout]:
         bid = bids[k]
         payment = outcome.payments[bid.user]
         payouts.append(Payout(to_address(bid.user), payment, (bid.claim, payment, bid.value, bid.channels)))
-    return payouts
-
-
-def contract_payouts(menu: IntegerMenu, choices: Mapping[Address, tuple[int, int]]) -> list[Payout]:
-    """The reward of the chosen item; `choices` are (type, item) and also the detail."""
-    payouts = []
-    for account, (kind, item) in choices.items():
-        if not (0 <= kind < len(menu.costs) and 0 <= item < len(menu.rewards)):
-            raise Malformed(f"{account} chose item {item} as type {kind}; neither may be past the menu")
-        payouts.append(Payout(account, menu.rewards[item], (kind, item)))
     return payouts
 
 

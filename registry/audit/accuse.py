@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from enum import Enum
 from hashlib import sha256
 
-from registry.audit.completeness import Answer, Trust
+from registry.audit.completeness import Trust
 from registry.core.checkpoint import VerifiedCheckpoint
-from registry.core.log import Recorded, decode_entry, keys_of
+from registry.core.log import Recorded
 from registry.core.merkle import Frontier, leaf_hash
 from registry.core.promise import Promise, verify_promise
 from registry.core.tiles import TileReader
@@ -57,22 +57,6 @@ def judge(promise: Promise, verified: VerifiedCheckpoint, raw: bytes, records: I
     digest = promise.entry_sha256
     found = next((record.index for record in records if sha256(record.raw).digest() == digest), None)
     return _verdict(promise, verified, raw, found)
-
-
-def accuse_by_answer(
-    promise: Promise, entry: bytes, *, trust: Trust, answer: Answer, checkpoint: bytes
-) -> Verdict:
-    """Look for the promised entry in a complete answer about one of its keys: O(entries of the key).
-
-    `entry` are the promised bytes, as the gateway handed them out; they must match the promise.
-    """
-    check_promise(promise, trust)
-    if sha256(entry).digest() != promise.entry_sha256:
-        raise VerificationFailed("these are not the bytes that were promised")
-    if answer.key not in keys_of(decode_entry(entry)):
-        raise VerificationFailed(f"an answer about {answer.key} cannot decide this promise", key=answer.key)
-    found = next((record.index for record in answer.entries if record.raw == entry), None)
-    return _verdict(promise, answer.verified, checkpoint, found)
 
 
 def check_promise(promise: Promise, trust: Trust) -> None:

@@ -204,11 +204,6 @@ def _held(row: Row) -> tuple[str, ...]:
     return (row.version,) if row.kind == "registered" and row.version is not None else ()
 
 
-def last_holder(found: Sequence[Holder]) -> Holder | None:
-    """Who held it last."""
-    return max(found, key=lambda holder: holder.last, default=None)
-
-
 @dataclass(frozen=True, slots=True)
 class Probing:
     """Refused requests of one caller."""

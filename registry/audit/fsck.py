@@ -4,7 +4,7 @@ Each check derives one layer again from the one below it and names every differe
 is to blame. A check never stops at its first finding, and never repairs.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from itertools import zip_longest
 from pathlib import Path
@@ -12,7 +12,6 @@ from pathlib import Path
 from registry.audit.chainlog import ChainEvent, entry_of
 from registry.audit.completeness import Trust
 from registry.audit.logdb import LogDatabase
-from registry.audit.rows import Row
 from registry.audit.witness import OF_AN_ACCOUNT
 from registry.core.checkpoint import Checkpoint, read_checkpoint, verify_checkpoint
 from registry.core.cid import Cid
@@ -224,43 +223,6 @@ def check_chain_log(records: Iterable[Recorded], events: Iterable[ChainEvent]) -
             yield Difference("chain log", f"chain:{number}", "the chain holds no event for this entry")
         elif event is not None and record is not None and entry_of(event).encode() != record.raw:
             yield Difference("chain log", f"chain:{number}", f"is not what block {event.block_number} holds")
-
-
-@dataclass(frozen=True, slots=True)
-class Facts:
-    """What the chain log says the projection must hold."""
-
-    versions: Mapping[str, tuple[str, str, int]]  # version → submitter, manifest digest, block
-    statuses: Mapping[str, int]
-    aliases: Mapping[tuple[str, str], str]  # (model id, alias) → version
-
-
-def facts_of(rows: Iterable[Row]) -> Facts:
-    """The projection's content from the chain log's rows, in order."""
-    versions: dict[str, tuple[str, str, int]] = {}
-    statuses: dict[str, int] = {}
-    aliases: dict[tuple[str, str], str] = {}
-    for row in rows:
-        if row.version is None:
-            continue
-        if row.kind == "registered":
-            versions[row.version] = (row.actor or "", row.text("manifest"), row.block or 0)
-            statuses[row.version] = 1
-        elif row.kind == "status_changed":
-            statuses[row.version] = int(row.text("status"))
-        elif row.kind == "alias_set":
-            aliases[row.model or "", row.text("name")] = row.version
-    return Facts(versions, statuses, aliases)
-
-
-def check_projection(wanted: Facts, found: Facts) -> Iterator[Difference]:
-    """The projection against the chain log."""
-    for name in ("versions", "statuses", "aliases"):
-        want, have = getattr(wanted, name), getattr(found, name)
-        for key in sorted(want.keys() | have.keys()):
-            if want.get(key) != have.get(key):
-                text = f"{name} says {have.get(key)}, the chain says {want.get(key)}"
-                yield Difference("projection", str(key), text)
 
 
 def check_store(

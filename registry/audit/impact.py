@@ -26,15 +26,6 @@ class Link:
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
-    """An ingredient of a version: kind is device, update, dataset or task; value its name or digest."""
-
-    version: str
-    kind: str
-    value: str
-
-
-@dataclass(frozen=True, slots=True)
 class Reached:
     """A version at some depth of a lineage, and the link by which it was reached first."""
 
@@ -56,22 +47,6 @@ def links_of(rows: Iterable[Row]) -> list[Link]:
 def components_of(version: str, manifest: Manifest) -> list[Link]:
     """The component links of a version's manifest."""
     return [Link(version, "0x" + part.version.hex(), "component") for part in manifest.fields.components]
-
-
-def sources_of(version: str, manifest: Manifest) -> list[Source]:
-    """The ingredients that a version's manifest names."""
-    training = manifest.fields.training
-    if training is None:
-        return []
-    found = [Source(version, "task", str(training.task))] if training.task is not None else []
-    for part in training.participants:
-        who = part.member or part.pseudonym
-        found += [Source(version, "device", who)] if who else []
-        found += [Source(version, "update", "0x" + part.update_sha256.hex())] if part.update_sha256 else []
-    for dataset in training.datasets:
-        found.append(Source(version, "dataset", dataset.id))
-        found += [Source(version, "dataset", "0x" + dataset.sha256.hex())] if dataset.sha256 else []
-    return found
 
 
 def ancestors(links: Iterable[Link], version: str, *, depth: int | None = None) -> list[Reached]:
@@ -154,11 +129,6 @@ class Impact:
     def people(self) -> tuple[str, ...]:
         """Everyone who received an affected version."""
         return tuple(dict.fromkeys(one.who for one in self.deliveries))
-
-
-def tainted_by(sources: Iterable[Source], value: str) -> list[str]:
-    """The versions that have this ingredient: a device's address or pseudonym, an update, a dataset."""
-    return list(dict.fromkeys(source.version for source in sources if source.value == value))
 
 
 def impact(tainted: Sequence[str], *, links: Iterable[Link], rows: Iterable[Row]) -> Impact:

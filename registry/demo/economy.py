@@ -18,8 +18,7 @@ from incentives import contract_theory, stackelberg
 from incentives.auction import Bid, Outcome, vcg
 from incentives.contract_theory import IntegerMenu, integer_menu
 from registry.demo.federated import BITS_PER_PARAMETER, Cohort
-from registry.demo.learner import SIZES, Samples, Twin, error_db, parameter_count
-from registry.demo.radio import Floats
+from registry.demo.learner import SIZES, parameter_count
 from registry.demo.uplink import Uplink, throughput_bps
 
 WEI_PER_UNIT = 10**15
@@ -174,13 +173,6 @@ def offer_contracts(costs: Sequence[Costs]) -> Hiring:
 MECHANISMS: Mapping[str, Callable[[Sequence[Costs]], Hiring]] = MappingProxyType(
     {"stackelberg": post_rate, "auction": auction_channels, "contract": offer_contracts}
 )
-
-
-def losses_micro(twin: Twin, update: Floats, evaluation: Samples) -> tuple[int, int]:
-    """A validator's two integers for one update: the squared error before and after it, in micro-units."""
-    after = Twin(twin.sizes, twin.theta + update)
-    before, then = (error_db(t, evaluation) ** 2 * 1e6 for t in (twin, after))
-    return round(before), round(then)
 
 
 def employ(cohort: Cohort, hiring: Hiring) -> Cohort:

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from registry.audit.accuse import Finding, accuse, accuse_by_answer
-from registry.audit.completeness import Trust, page, verify_answer, verify_page
+from registry.audit.accuse import Finding, accuse
+from registry.audit.completeness import Trust, page, verify_page
 from registry.audit.gatewaylog import GatewayLog
 from registry.audit.logstore import LogStore
 from registry.audit.rows import Filter
@@ -85,26 +85,6 @@ def test_a_promise_signed_by_nobody_of_that_log_accuses_nobody(scene) -> None:
     ):
         with pytest.raises(VerificationFailed):
             judge(scene, bent)
-
-
-def test_a_complete_answer_decides_a_promise_too(scene, address) -> None:
-    log = scene.logs["gateway"]
-    key = f"actor:{address('dee')}"
-    answer = verify_answer([page(log, key)], trust_in(scene))
-    entry = scene.kept.record.raw
-    verdict = accuse_by_answer(
-        scene.kept.promise, entry, trust=trust_in(scene), answer=answer, checkpoint=log.checkpoint()
-    )
-    assert verdict.finding is Finding.KEPT
-    other = verify_answer([page(log, f"actor:{address('bo')}")], trust_in(scene))
-    with pytest.raises(VerificationFailed, match="cannot decide"):
-        accuse_by_answer(
-            scene.kept.promise, entry, trust=trust_in(scene), answer=other, checkpoint=log.checkpoint()
-        )
-    with pytest.raises(VerificationFailed, match="not the bytes that were promised"):
-        accuse_by_answer(
-            scene.kept.promise, b"{}", trust=trust_in(scene), answer=answer, checkpoint=log.checkpoint()
-        )
 
 
 def test_a_hidden_entry_shows_in_a_complete_answer(scene, address) -> None:

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from registry.audit.fsck import Facts, check_chain_log, check_log, check_projection, check_store, facts_of
+from registry.audit.fsck import check_chain_log, check_log, check_store
 from registry.audit.logstore import LogStore
 from registry.audit.openings import OpeningStore
 from registry.core.cid import Cid
@@ -166,17 +166,6 @@ def test_the_chain_log_is_compared_with_the_chain(scene) -> None:
     assert [one.text for one in check_chain_log(records, [])] == ["the chain holds no event for this entry"]
     other = scene.logs["chain"].entries(1, 2)
     assert [one.layer for one in check_chain_log(other, events)] == ["chain log"]
-
-
-def test_a_projection_row_that_differs_is_named(scene) -> None:
-    wanted = facts_of(scene.rows(log="chain"))
-    assert list(check_projection(wanted, wanted)) == []
-    submitter, _, block = wanted.versions[scene.version]
-    bent = Facts({scene.version: (submitter, "0x00", block)}, {scene.version: 3}, {})
-    found = list(check_projection(wanted, bent))
-    assert {one.layer for one in found} == {"projection"}
-    assert [one.text.split(" says ")[0] for one in found] == ["versions", "statuses", "aliases"]
-    assert scene.version in found[0].where
 
 
 def test_content_that_is_missing_or_corrupt_is_named() -> None:

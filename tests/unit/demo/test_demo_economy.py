@@ -14,11 +14,10 @@ from registry.demo.economy import (
     auction_channels,
     costs_of,
     employ,
-    losses_micro,
     offer_contracts,
     post_rate,
 )
-from registry.demo.federated import Schedule, cohort_of, federate, plain_slope, run_round
+from registry.demo.federated import Schedule, cohort_of, federate
 from registry.demo.learner import draw_twin
 from registry.demo.uplink import Uplink
 from registry.demo.world import BuiltinSource, plan_cells
@@ -97,14 +96,3 @@ def test_only_the_hired_train_and_with_the_effort_they_chose(mechanism):
 @EACH
 def test_a_single_device_is_no_special_case(mechanism):
     assert len(MECHANISMS[mechanism](COSTS[:1]).hired) <= 1
-
-
-def test_an_update_that_helps_earns_and_one_that_harms_does_not():
-    twin = draw_twin(np.random.default_rng(1))
-    _, _, arrived = run_round(twin, COHORT, Schedule(1), np.random.default_rng(2), plain_slope, number=1)
-    _, update = arrived[0]
-    before, after = losses_micro(twin, update, COHORT.held_out)
-    assert 0 < after < before
-    assert stackelberg.theta_ppm(loss_before=before, loss_after=after) < 1_000_000
-    _, harmed = losses_micro(twin, -update, COHORT.held_out)
-    assert stackelberg.pay(10**18, stackelberg.theta_ppm(loss_before=before, loss_after=harmed)) == 0

@@ -7,13 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from incentives.auction import Bid, vcg
-from incentives.contract_theory import IntegerMenu
 from incentives.payouts import (
     Payout,
     PayoutTable,
     Scope,
     auction_payouts,
-    contract_payouts,
     stackelberg_payouts,
     verify_payout,
 )
@@ -76,8 +74,6 @@ def test_each_mechanism_states_the_integers_its_payments_rest_on():
     assert stackelberg_payouts(10**18, {ana: 250_000})[0] == Payout(ana, 75 * 10**16, (10**18, 250_000))
     bids = [Bid(ana, 9, 4, 2), Bid(bo, 8, 2, 2)]
     assert auction_payouts(bids, vcg(bids, 2)) == [Payout(bo, 3, (2, 3, 8, 2))]
-    menu = IntegerMenu((10, 12), ((10, 14), (7, 9)))
-    assert contract_payouts(menu, {bo: (1, 1)}) == [Payout(bo, 12, (1, 1))]
 
 
 def test_what_a_table_refuses():
@@ -86,8 +82,6 @@ def test_what_a_table_refuses():
         PayoutTable(SCOPE, [Payout(ana, 1, ()), Payout(ana, 2, ())])
     with pytest.raises(Malformed):
         PayoutTable(SCOPE, [Payout(ana, 2**256, ())])
-    with pytest.raises(Malformed):
-        contract_payouts(IntegerMenu((1,), ((1,),)), {ana: (0, 1)})
     with pytest.raises(NotFound):
         PayoutTable(SCOPE, []).proof(ana)
 

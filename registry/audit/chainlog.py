@@ -9,9 +9,10 @@ Events know a model's id and not its name, hence `model:0x…` keys here and `mo
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from hashlib import sha256
+from operator import attrgetter
 from typing import Any, cast
 
 from contracts import NAMES, artifact
@@ -73,6 +74,37 @@ def snake(name: str) -> str:
     return re.sub(r"(?<=[a-z0-9])([A-Z])", r"_\1", name).strip("_").lower()
 
 
+@dataclass(frozen=True, slots=True)
+class _Form:
+    """How the events of one name become entries: what their ABI decides, decided once."""
+
+    kind: str
+    actor: str
+    addresses: tuple[str, ...]
+    lists: tuple[str, ...]  # of addresses
+    has_cell: bool
+    details: tuple[tuple[str, str, Callable[[Any], Json]], ...]  # argument, its name in JSON, what writes it
+
+
+@cache
+def _form(contract: str, event: str) -> _Form:
+    inputs = _inputs(contract)[event]
+    types = {given["name"]: given["type"] for given in inputs}
+    actor = ACTED_BY.get(event, "")
+    return _Form(
+        kind=kind_of(event),
+        actor=actor,
+        addresses=tuple(name for name, kind in types.items() if kind == "address" and name != actor),
+        lists=tuple(name for name, kind in types.items() if kind == "address[]"),
+        has_cell=event == "CellAdded" or types.get("cell") == "string",
+        details=tuple(
+            (given["name"], snake(given["name"]), _writer(given))
+            for given in inputs
+            if given["name"] not in LIFTED
+        ),
+    )
+
+
 @cache
 def _inputs(contract: str) -> Mapping[str, tuple[Mapping[str, Any], ...]]:
     """The ABI of each argument of each event of a contract."""
@@ -92,89 +124,66 @@ def chain_kinds() -> dict[str, list[str]]:
 
 def entry_of(event: ChainEvent) -> LogEntry:
     """The entry an event becomes; a function of the event alone."""
-    inputs = _inputs(event.contract)[event.name]
-    types = {given["name"]: given["type"] for given in inputs}
-    actor_name = ACTED_BY.get(event.name, "")
-    actor = event.args.get(actor_name)
-    addresses = [event.args[name] for name, kind in types.items() if kind == "address" and name != actor_name]
-    addresses += [item for name, kind in types.items() if kind == "address[]" for item in event.args[name]]
-    version, model = event.args.get("versionId"), event.args.get("modelId")
-    build = _Builder(
-        kind=kind_of(event.name),
+    form, args = _form(event.contract, event.name), event.args
+    actor = args.get(form.actor)
+    addresses = [args[name] for name in form.addresses]
+    addresses += [item for name in form.lists for item in args[name]]
+    version, model = args.get("versionId"), args.get("modelId")
+    details = {shown: write(args[name]) for name, shown, write in form.details}
+    entry = LogEntry(
+        kind=form.kind,
         time=event.block_time,
         actor=actor,
-        subjects=tuple(dict.fromkeys(a for a in addresses if int(a, 16) and a != actor)),
+        subjects=tuple(dict.fromkeys(a for a in addresses if int(a, 16) and a != actor))[:256],
         version=None if version is None else hex32(version),
         model=None if model is None else hex32(model),
-        related=tuple(dict.fromkeys(hex32(parent) for parent in event.args.get("parents", ()))),
-        cell=_cell(event, types),
+        related=tuple(dict.fromkeys(hex32(parent) for parent in args.get("parents", ()))),
+        cell=_cell(event) if form.has_cell else None,
         at=ChainPlace(event.contract, event.name, event.block_number, hex32(event.tx_hash), event.index),
+        details=details,
     )
-    details = {
-        snake(given["name"]): _json(given, event.args[given["name"]])
-        for given in inputs
-        if given["name"] not in LIFTED
-    }
-    return build.entry(details)
+    try:
+        entry.encode()
+    except TooLarge:
+        return replace(entry, details={"cut": {"sha256": hex32(sha256(canonical(details)).digest())}})
+    return entry
 
 
-@dataclass(frozen=True, slots=True)
-class _Builder:
-    """Everything of an entry but its details, which may have to be cut."""
-
-    kind: str
-    time: int
-    actor: Address | None
-    subjects: tuple[Address, ...]
-    version: str | None
-    model: str | None
-    related: tuple[str, ...]
-    cell: CellClaim | None
-    at: ChainPlace
-
-    def entry(self, details: Mapping[str, Json]) -> LogEntry:
-        entry = self._with(details)
-        try:
-            entry.encode()
-        except TooLarge:
-            return self._with({"cut": {"sha256": hex32(sha256(canonical(details)).digest())}})
-        return entry
-
-    def _with(self, details: Mapping[str, Json]) -> LogEntry:
-        return LogEntry(
-            kind=self.kind, time=self.time, actor=self.actor, subjects=self.subjects[:256], model=self.model,
-            version=self.version, related=self.related, cell=self.cell, at=self.at, details=details,
-        )  # fmt: skip
-
-
-def _cell(event: ChainEvent, types: Mapping[str, str]) -> CellClaim | None:
+def _cell(event: ChainEvent) -> CellClaim | None:
     try:
         if event.name == "CellAdded":
             return CellClaim(f"{event.args['namespace_']}/{event.args['name']}", "registered")
-        if types.get("cell") == "string" and event.args["cell"]:
+        if event.args["cell"]:
             return CellClaim(event.args["cell"], "claimed")
     except Malformed:
         return None  # a device may claim any text as its cell; the text itself stays in the details
     return None
 
 
-def _json(given: Mapping[str, Any], value: Any) -> Json:
-    """A value as the wire writes it: uint128 and wider as decimal text, bytes as hex, structs by name."""
+def _writer(given: Mapping[str, Any]) -> Callable[[Any], Json]:
+    """Writes a value as the wire does: uint128 and wider as decimal text, bytes as hex, structs by name."""
     kind: str = given["type"]
     if kind.endswith("]"):
-        element = {**given, "type": kind[: kind.rindex("[")]}
-        return [_json(element, item) for item in value]
+        element = _writer({**given, "type": kind[: kind.rindex("[")]})
+        return lambda value: [element(item) for item in value]
     if kind == "tuple":
-        parts = zip(given["components"], value, strict=True)
-        return {snake(part["name"]): _json(part, item) for part, item in parts}
+        parts = [(snake(part["name"]), _writer(part)) for part in given["components"]]
+        return lambda value: {name: write(v) for (name, write), v in zip(parts, value, strict=True)}
     if kind == "string":
-        return _text(value)
-    if isinstance(value, bytes):
-        return "0x" + value.hex() if len(value) <= MAX_TEXT_BYTES else _digest(value)
+        return _text
+    if kind.startswith("bytes"):
+        return _bytes
     if kind.startswith(("uint", "int")):
-        is_wide = int(kind.lstrip("uint") or 256) > 64
-        return str(value) if is_wide or abs(value) >= 1 << 53 else int(value)
-    return cast(Json, value)  # an address or a bool
+        return str if int(kind.lstrip("uint") or 256) > 64 else _number
+    return lambda value: cast(Json, value)  # an address or a bool
+
+
+def _bytes(value: bytes) -> Json:
+    return "0x" + value.hex() if len(value) <= MAX_TEXT_BYTES else _digest(value)
+
+
+def _number(value: int) -> Json:
+    return str(value) if abs(value) >= 1 << 53 else int(value)
 
 
 def _text(value: str) -> Json:
@@ -204,7 +213,7 @@ class ChainLog:
 
     def extend(self, events: Iterable[ChainEvent]) -> int:
         """Append what is new; events at or before the last place are passed over. How many were new."""
-        fresh = sorted((e for e in events if e.place > self._last), key=lambda e: e.place)
+        fresh = sorted((e for e in events if e.place > self._last), key=attrgetter("block_number", "index"))
         if not fresh:
             return 0
         self._log.append([entry_of(event) for event in fresh])

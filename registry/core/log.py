@@ -111,6 +111,7 @@ class LogEntry:
     commitments: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     at: ChainPlace | None = None
     details: Mapping[str, Json] = field(default_factory=_nothing)
+    _raw: bytes | None = field(default=None, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if _KIND.fullmatch(self.kind) is None:
@@ -129,13 +130,16 @@ class LogEntry:
             raise Malformed("a claimed actor has 1 to 128 characters")
 
     def encode(self) -> bytes:
-        """The entry's one spelling: what is hashed, stored and proved."""
+        """The entry's one spelling, found once: what is hashed, stored and proved."""
+        if self._raw is not None:
+            return self._raw
         try:
             raw = _ENCODER.encode(self._fields()).encode("utf-8")
         except UnicodeEncodeError as e:
             raise Malformed("an entry holds text that is not Unicode") from e
         if len(raw) > MAX_ENTRY_BYTES:
             raise TooLarge(f"an entry of {len(raw)} bytes is over {MAX_ENTRY_BYTES}", size=len(raw))
+        object.__setattr__(self, "_raw", raw)
         return raw
 
     def _fields(self) -> dict[str, object]:
@@ -215,18 +219,15 @@ def _checked(value: Json, depth: int = 0) -> Json:
             raise Malformed(f"{value} is written as a decimal string in an entry")
         return value
     if isinstance(value, Mapping) and depth < 8:
-        return {_name(name): _checked(item, depth + 1) for name, item in value.items()}
+        if not all(isinstance(name, str) for name in value) or not "".join(value).isascii():
+            raise Malformed(f"{list(value)} are no keys of an entry")
+        deep = depth + 1
+        return {name: item if type(item) is str else _checked(item, deep) for name, item in value.items()}
     if isinstance(value, Sequence) and not isinstance(value, bytes | str) and depth < 8:
         return [_checked(item, depth + 1) for item in value]
     if isinstance(value, str):
         return value
     raise Malformed(f"an entry cannot hold {type(value).__name__}, or not so deep")
-
-
-def _name(name: object) -> str:
-    if not isinstance(name, str) or not name.isascii():
-        raise Malformed(f"{name!r} is no key of an entry")
-    return name
 
 
 def keys_of(entry: LogEntry) -> tuple[str, ...]:

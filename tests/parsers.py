@@ -19,16 +19,18 @@ from registry.audit.case import (
     PROV,
     REPORT,
     CaseHeader,
-    KeyAnswer,
     LogPart,
+    pack,
+    unpack,
+)
+from registry.audit.case_lines import (
+    KeyAnswer,
     answer_lines,
     entry_lines,
     opening_lines,
-    pack,
     read_answer_lines,
     read_entry_lines,
     read_opening_lines,
-    unpack,
 )
 from registry.audit.openings import Opening
 from registry.audit.query import Filter

@@ -24,16 +24,14 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any, cast
 
-from registry.audit.completeness import proof_from_json, proof_to_json
 from registry.audit.openings import Opening
 from registry.audit.rows import Filter, Row, row_of
 from registry.audit.trust import PinnedContract, contracts_from_json, contracts_to_json
 from registry.core.canonical import canonical, read_canonical
 from registry.core.ids import hex32, parse_hex32
-from registry.core.log import Recorded, as_json, from_json
-from registry.core.manifest import Manifest
+from registry.core.log import Recorded
+from registry.core.manifest import Manifest, parse_manifest
 from registry.core.note import VerifierKey
-from registry.core.smt import MapProof
 from registry.errors import Malformed, RegistryError, VerificationFailed
 
 SCHEMA = "twinledger/case/1"
@@ -44,6 +42,7 @@ _DAMAGE = (
     *(zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError),
     *(EOFError, ValueError, OSError),
 )
+_TIMES = ("since", "until")
 MAX_MEMBER_BYTES = 2 << 30
 
 
@@ -108,18 +107,21 @@ class CaseHeader:
             )
         except (KeyError, TypeError, AttributeError) as e:
             raise Malformed(f"{HEADER} cannot be read: {e!r}") from e
-        if header.encode() != raw:
+        if header.encode() != raw or not header._is_typed():
             raise Malformed(f"{HEADER} is not of the schema {SCHEMA}")
         return header
 
-
-@dataclass(frozen=True, slots=True)
-class KeyAnswer:
-    """All entries of a key by number, with the map's proof."""
-
-    key: str
-    numbers: tuple[int, ...]
-    proof: MapProof
+    def _is_typed(self) -> bool:
+        """Whether numbers are numbers, texts texts, keys named once, a log whole where all was asked."""
+        asked = self.asked.to_json()
+        is_all = self.asked == Filter(log=self.asked.log)
+        return (
+            type(self.created) is type(self.chain_id) is int
+            and all(type(value) is (int if name in _TIMES else str) for name, value in asked.items())
+            and all(type(part.name) is type(part.origin) is str for part in self.logs)
+            and all(part.is_whole is is_all for part in self.logs)
+            and all(len(set(part.keys)) == len(part.keys) for part in self.logs)
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,81 +131,6 @@ class CaseRows:
     header: CaseHeader
     rows: tuple[Row, ...]
     manifests: Mapping[str, Manifest]
-
-
-def entry_lines(records: Iterable[Recorded]) -> bytes:
-    """entries/{log}.jsonl."""
-    return b"".join(canonical({"index": r.index, "entry": as_json(r.raw)}) + b"\n" for r in records)
-
-
-def read_entry_lines(raw: bytes) -> list[Recorded]:
-    """Read entries/{log}.jsonl; numbers rise."""
-    records = []
-    for given in _lines(raw):
-        if set(given) != {"index", "entry"} or type(given["index"]) is not int:
-            raise Malformed("a line of entries holds an index and an entry")
-        records.append(Recorded(given["index"], from_json(given["entry"])))
-    numbers = [record.index for record in records]
-    if numbers != sorted(set(numbers)):
-        raise Malformed("the entries are not in the order of their log")
-    return records
-
-
-def opening_lines(openings: Iterable[Opening]) -> bytes:
-    """proofs/{log}/openings.jsonl."""
-    return b"".join(
-        canonical(
-            {
-                "commitment": one.commitment,
-                "field": one.field,
-                "value": one.value,
-                "salt": hex32(one.salt),
-                "time": one.time,
-            }
-        )
-        + b"\n"
-        for one in sorted(openings, key=lambda one: one.commitment)
-    )
-
-
-def read_opening_lines(raw: bytes) -> list[Opening]:
-    """Read proofs/{log}/openings.jsonl."""
-    try:
-        return [
-            Opening(one["commitment"], one["field"], one["value"], parse_hex32(one["salt"]), one["time"])
-            for one in _lines(raw)
-        ]
-    except (KeyError, TypeError) as e:
-        raise Malformed(f"the openings cannot be read: {e!r}") from e
-
-
-def answer_lines(answers: Iterable[KeyAnswer]) -> bytes:
-    """proofs/{log}/answers.jsonl."""
-    return b"".join(
-        canonical({"key": one.key, "numbers": list(one.numbers), "map_proof": proof_to_json(one.proof)})
-        + b"\n"
-        for one in answers
-    )
-
-
-def read_answer_lines(raw: bytes) -> list[KeyAnswer]:
-    """Read proofs/{log}/answers.jsonl."""
-    try:
-        return [
-            KeyAnswer(one["key"], tuple(one["numbers"]), proof_from_json(one["map_proof"]))
-            for one in _lines(raw)
-        ]
-    except (KeyError, TypeError) as e:
-        raise Malformed(f"the answers cannot be read: {e!r}") from e
-
-
-def _lines(raw: bytes) -> list[dict[str, Any]]:
-    if raw and not raw.endswith(b"\n"):
-        raise Malformed("the last line is cut off")
-    found = [read_canonical(line) for line in raw.split(b"\n")[:-1]]
-    if not all(isinstance(one, dict) for one in found):
-        raise Malformed("each line is an object")
-    return cast(list[dict[str, Any]], found)
 
 
 def case_rows(
@@ -221,6 +148,18 @@ def case_rows(
             mine = [by_commitment[c] for c in row.commitments.values() if c in by_commitment]
             rows.append(row_of(log, record, mine) if mine else row)
     return CaseRows(header, tuple(sorted(rows, key=lambda row: row.order)), manifests)
+
+
+def read_manifests(members: Mapping[str, bytes]) -> dict[str, Manifest]:
+    """The manifests of a case by member; each member is named as its bytes are."""
+    found = {}
+    for name in sorted(members):
+        if name.startswith("manifests/"):
+            with blame(name):
+                found[name] = parse_manifest(members[name])
+                if name != f"manifests/{found[name].digest.hex()}.json":
+                    raise VerificationFailed("the name is not the digest of the bytes")
+    return found
 
 
 def link_manifests(chain: Iterable[Recorded], manifests: Iterable[Manifest]) -> dict[str, Manifest]:

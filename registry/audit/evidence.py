@@ -16,15 +16,12 @@ from registry.audit.case import (
     PROV,
     REPORT,
     CaseHeader,
-    KeyAnswer,
     LogPart,
-    answer_lines,
     case_rows,
-    entry_lines,
     link_manifests,
-    opening_lines,
     pack,
 )
+from registry.audit.case_lines import KeyAnswer, answer_lines, entry_lines, opening_lines
 from registry.audit.logstore import LogStore
 from registry.audit.openings import Opening, OpeningStore
 from registry.audit.prov import prov_json

@@ -11,7 +11,7 @@ from registry.audit.rows import row_of
 from registry.audit.trust import TrustFile
 from registry.chain.base import Log
 from registry.chain.events import decode_log
-from registry.core.canonical import read_canonical
+from registry.core.canonical import canonical, read_canonical
 from registry.core.ids import Address, hex32, keccak, name_hash, parse_hex32, to_address
 from registry.core.log import Recorded
 from registry.core.merkle import verify_inclusion
@@ -48,7 +48,10 @@ def check_receipt(
     """
     given = cast(dict[str, Any], read_canonical(raw))
     try:
-        return _check(given, version, header, chain, trust)
+        checked = _check(given, version, header, chain, trust)
+        if canonical(_respelt(given, checked)) != raw:
+            raise VerificationFailed("the receipt has a member, or a spelling, that receipts do not have")
+        return checked
     except (KeyError, TypeError, AttributeError, IndexError, ValueError) as e:
         raise VerificationFailed(f"the receipt cannot be read: {e!r}") from e
 
@@ -84,6 +87,28 @@ def _check(
         _check_log(given["log"], record, trust)
     promise = given["promise"]
     return CheckedReceipt(proven, block, None if promise is None else Promise.from_json(promise))
+
+
+def _respelt(given: Mapping[str, Any], checked: CheckedReceipt) -> dict[str, object]:
+    """The receipt as a gateway writes it (interface.md 5), of what was just read from it."""
+    log, number = given["log"], given["number"]
+    if type(number) is not int or number < 1:
+        raise VerificationFailed(f"the version's number is {number!r}")
+    return {
+        "schema": "twinledger/receipt/1",
+        "chain_id": given["chain_id"],
+        "registry": to_address(given["registry"]),
+        **{name: given[name] for name in ("version_id", "number", "model", "event_index")},
+        "block": {name: given["block"][name] for name in ("number", "hash", "time")},
+        "tx_hash": hex32(parse_hex32(given["tx_hash"])),
+        "receipt_proof": {
+            "header": "0x" + checked.header.hex(),
+            "tx_index": given["receipt_proof"]["tx_index"],
+            "nodes": [node.lower() for node in given["receipt_proof"]["nodes"]],
+        },
+        "log": log and {name: log[name] for name in ("origin", "index", "inclusion", "checkpoint")},
+        "promise": None if checked.promise is None else checked.promise.to_json(),
+    }
 
 
 def _check_log(given: Mapping[str, Any], record: Recorded, trust: Trust) -> None:

@@ -1,6 +1,6 @@
 """trust.json: whom an offline verifier believes (interface.md 7). Never picked up by itself."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -51,6 +51,16 @@ class TrustFile:
         """Whom to believe about one log; it may have no key here."""
         keys = tuple(key for name, key in self.logs if name == origin)
         return Trust(origin, keys, self.witnesses, self.quorum)
+
+    def check_log(self, origin: str, keys: Sequence[VerifierKey]) -> None:
+        """Return when these are keys of the log as pinned; else name the difference."""
+        pinned = self.for_log(origin).logs
+        if not pinned:
+            raise VerificationFailed(f"the trust file names no key of the log {origin!r}")
+        for found in keys or ("none",):
+            if found not in pinned:
+                told = ", ".join(map(str, pinned))
+                raise VerificationFailed(f"the key of {origin} is {found}, the trust file says {told}")
 
     def check_chain(self, chain_id: int, genesis_hash: bytes, contracts: tuple[PinnedContract, ...]) -> None:
         """Return when this is the pinned chain with the pinned contracts; else name the difference."""

@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from registry.audit import case
+from registry.audit import case, case_lines
 from registry.audit.accuse import Finding, check_promise, judge
 from registry.audit.case import CaseHeader, LogPart
 from registry.audit.completeness import Trust
@@ -24,13 +24,13 @@ from registry.audit.openings import Opening
 from registry.audit.prov import prov_json
 from registry.audit.receipts import check_receipt, sealer_of
 from registry.audit.report import report_html
+from registry.audit.rows import Filter
 from registry.audit.trust import TrustFile
 from registry.core import merkle, smt
 from registry.core.canonical import canonical, read_canonical
 from registry.core.checkpoint import Checkpoint, VerifiedCheckpoint
 from registry.core.ids import hex32
 from registry.core.log import Recorded, decode_entry, keys_of
-from registry.core.manifest import Manifest, parse_manifest
 from registry.core.promise import Promise
 from registry.core.tlogproof import TlogProof
 from registry.errors import NotFound, VerificationFailed
@@ -71,12 +71,13 @@ def verify_case(path: Path, trust: TrustFile | None = None) -> Report:
     logs: dict[str, _Log] = {}
     used = {case.INDEX, case.HEADER, case.PROV, case.REPORT}
     for part in header.logs:
-        log = logs[part.name] = _Log(part, members, _trust_in(part, header, trust))
+        log = logs[part.name] = _Log(part, header.asked, members, _trust_in(part, header, trust))
         claims += log.verify()
         used |= log.members
     entries = {name: log.records for name, log in logs.items()}
-    manifests = _manifests(members, used)
-    linked = case.link_manifests(entries.get("chain", ()), manifests)
+    manifests = case.read_manifests(members)
+    used |= manifests.keys()
+    linked = case.link_manifests(entries.get("chain", ()), manifests.values())
     claims += _receipts(members, header, entries.get("chain", ()), trust, used)
     claims += _promises(members, list(logs.values()), used)
     if extra := sorted(set(members) - used):
@@ -106,8 +107,7 @@ def _compare_with_trust(header: CaseHeader, trust: TrustFile) -> None:
     with case.blame(case.HEADER):
         trust.check_chain(header.chain_id, header.genesis_hash, header.contracts)
         for part in header.logs:
-            if not trust.for_log(part.origin).logs:
-                raise VerificationFailed(f"the trust file names no key of the log {part.origin!r}")
+            trust.check_log(part.origin, part.keys)
 
 
 def _trust_in(part: LogPart, header: CaseHeader, trust: TrustFile | None) -> Trust:
@@ -128,8 +128,9 @@ def _fingerprints(header: CaseHeader) -> tuple[str, ...]:
 class _Log:
     """One log's part of a case while it is verified."""
 
-    def __init__(self, part: LogPart, members: Mapping[str, bytes], trust: Trust) -> None:
+    def __init__(self, part: LogPart, asked: Filter, members: Mapping[str, bytes], trust: Trust) -> None:
         self.part = part
+        self._asked = asked
         self.members: set[str] = set()
         self.records: list[Recorded] = []
         self.openings: list[Opening] = []
@@ -149,7 +150,7 @@ class _Log:
         with case.blame(where):
             verified = self._trust.check(self._take(where))
         with case.blame(f"entries/{name}.jsonl"):
-            self.records = case.read_entry_lines(self._take(f"entries/{name}.jsonl"))
+            self.records = case_lines.read_entry_lines(self._take(f"entries/{name}.jsonl"))
             for record in self.records:
                 decode_entry(record.raw)
         at = verified.checkpoint
@@ -163,7 +164,7 @@ class _Log:
         else:
             self._check_proofs(verified)
         self._verified = verified
-        if answers in self._held:
+        if answers in self._held or self._asked.map_keys():
             with case.blame(answers):
                 claims += self._check_answers(self._take(answers), at, is_proved, by)
         self._check_openings()
@@ -199,7 +200,11 @@ class _Log:
 
     def _check_answers(self, raw: bytes, at: Checkpoint, is_proved: bool, by: str) -> Iterator[Claim]:
         held = {record.index: record for record in self.records}
-        for answer in case.read_answer_lines(raw):
+        found = case_lines.read_answer_lines(raw)
+        case_lines.require_answer(found, self._asked)
+        if case_lines.answer_lines(found) != raw:
+            raise VerificationFailed("the answer is not in its one spelling")
+        for answer in found:
             if at.map_root is None:
                 raise VerificationFailed("the checkpoint has no map root")
             if not answer.numbers:
@@ -211,7 +216,7 @@ class _Log:
             yield Claim(f"{len(answer.numbers)} entries of {answer.key} are {word}", by)
 
     def _check_entries_of(
-        self, answer: case.KeyAnswer, leaf: smt.MapLeaf, held: Mapping[int, Recorded]
+        self, answer: case_lines.KeyAnswer, leaf: smt.MapLeaf, held: Mapping[int, Recorded]
     ) -> None:
         edge = merkle.Frontier()
         for number in answer.numbers:
@@ -236,30 +241,17 @@ class _Log:
             return
         with case.blame(member):
             raw = self._take(member)
-            self.openings = case.read_opening_lines(raw)
-            hidden = {c for record in self.records for c in record.entry.commitments.values()}
+            self.openings = case_lines.read_opening_lines(raw)
+            hidden = {c: r.entry.time for r in self.records for c in r.entry.commitments.values()}
             for opening in self.openings:
                 opening.check()
-                if opening.commitment not in hidden:
-                    raise VerificationFailed(f"no entry commits to {opening.commitment}")
-            if case.opening_lines(self.openings) != raw:
+                if hidden.get(opening.commitment) != opening.time:
+                    raise VerificationFailed(f"no entry of that time commits to {opening.commitment}")
+            if case_lines.opening_lines(self.openings) != raw:
                 raise VerificationFailed("the openings are not in their one order")
 
 
 # --- 4. manifests, receipts, promises
-
-
-def _manifests(members: Mapping[str, bytes], used: set[str]) -> list[Manifest]:
-    found = []
-    for name in sorted(members):
-        if name.startswith("manifests/"):
-            with case.blame(name):
-                manifest = parse_manifest(members[name])
-                if name != f"manifests/{manifest.digest.hex()}.json":
-                    raise VerificationFailed("the name is not the digest of the bytes")
-            found.append(manifest)
-            used.add(name)
-    return found
 
 
 def _receipts(
@@ -282,6 +274,12 @@ def _receipts(
                     check_promise(receipt.promise, _trust_in(given, header, trust))
             used.add(name)
             yield Claim(f"{version} was sealed in block {receipt.proven.block_number}", by)
+    # Whoever exports has the receipt of every version that the chain log has.
+    if any(name.startswith("receipts/") for name in members):
+        for record in chain:
+            name = f"receipts/{record.entry.version}.json"
+            if record.entry.kind == "registered" and name not in members:
+                raise VerificationFailed(f"{name} is missing", member=name)
 
 
 def _promises(members: Mapping[str, bytes], logs: Sequence[_Log], used: set[str]) -> Iterator[Claim]:

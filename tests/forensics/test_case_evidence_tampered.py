@@ -16,6 +16,7 @@ from registry.audit import case
 from registry.audit.rows import Filter
 from registry.audit.verify_case import verify_case
 from registry.core.canonical import canonical
+from registry.core.note import NoteSigner
 from registry.core.promise import make_promise
 from registry.errors import VerificationFailed
 
@@ -71,6 +72,18 @@ def swap_actor(raw: bytes) -> bytes:
     return b"".join(canonical(line) + b"\n" for line in lines)
 
 
+def changed_line(raw: bytes, change: Callable[[dict], dict]) -> bytes:
+    first, *rest = raw.splitlines(keepends=True)
+    return canonical(change(json.loads(first))) + b"\n" + b"".join(rest)
+
+
+def with_keys(raw: bytes, change: Callable[[list[str]], list[str]]) -> bytes:
+    header = json.loads(raw)
+    header["logs"][0]["keys"] = change(header["logs"][0]["keys"])
+    return canonical(header)
+
+
+STRANGER = str(NoteSigner("stranger", b"\x05" * 32).key)
 ENTRIES, CHECKPOINT = "entries/gateway.jsonl", "proofs/gateway/checkpoint"
 ANSWERS, OPENINGS = "proofs/gateway/answers.jsonl", "proofs/gateway/openings.jsonl"
 
@@ -97,6 +110,32 @@ FORGERIES: dict[str, Callable[[Members], Members]] = {
     ),
     "an answer about another key": lambda m: edit(
         m, ANSWERS, lambda raw: raw.replace(b'"version:0x', b'"version:1x')
+    ),
+    "an answer twice": lambda m: edit(m, ANSWERS, lambda raw: raw + raw),
+    "an answer with more in it": lambda m: edit(
+        m, ANSWERS, lambda raw: raw.replace(b'{"key"', b'{"a":1,"key"', 1)
+    ),
+    "an answer about no key": lambda m: edit(
+        m, ANSWERS, lambda raw: changed_line(raw, lambda line: line | {"key": None})
+    ),
+    "no answer": lambda m: edit(m, ANSWERS, lambda raw: b""),
+    "the answers left out": lambda m: without(m, ANSWERS),
+    "an opening of another time": lambda m: edit(
+        m, OPENINGS, lambda raw: changed_line(raw, lambda line: line | {"time": line["time"] + 1})
+    ),
+    "an opening without a value": lambda m: edit(
+        m, OPENINGS, lambda raw: changed_line(raw, lambda line: line | {"value": None})
+    ),
+    "a time that is none": lambda m: edit(
+        m, case.HEADER, lambda raw: canonical(json.loads(raw) | {"created": None})
+    ),
+    "a log without keys": lambda m: edit(m, case.HEADER, lambda raw: with_keys(raw, lambda keys: [])),
+    "a log's key twice": lambda m: edit(m, case.HEADER, lambda raw: with_keys(raw, lambda keys: keys * 2)),
+    "a log's key and a stranger's": lambda m: edit(
+        m, case.HEADER, lambda raw: with_keys(raw, lambda keys: [*keys, STRANGER])
+    ),
+    "a log that is whole and is not": lambda m: edit(
+        m, case.HEADER, lambda raw: raw.replace(b'"whole":false', b'"whole":null', 1)
     ),
     "an opening that lies": lambda m: edit(m, OPENINGS, lambda raw: raw.replace(b"10.0.0.7", b"10.0.0.8", 1)),
     "an opening of nothing here": lambda m: edit(m, OPENINGS, lambda raw: raw + raw.splitlines(True)[0]),
@@ -175,7 +214,7 @@ def test_a_wholly_forged_but_consistent_file_is_refused_under_the_right_trust_fi
     path = tmp_path / "forged.zip"
     path.write_bytes(raw)
     assert not verify_case(path).is_pinned
-    with pytest.raises(VerificationFailed, match=r"no trusted key of 'gateway\.example/log' signed"):
+    with pytest.raises(VerificationFailed, match=r"the key of gateway\.example/log is .*, the trust"):
         verify_case(path, scene.trust)
     forged_log.close()
 

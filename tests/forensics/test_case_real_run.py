@@ -107,6 +107,14 @@ RECEIPT_LIES = {
     "another model": lambda r: r.update(model="local/other"),
     "no proof": lambda r: r.update(receipt_proof=None),
     "a bent node": lambda r: r["receipt_proof"].update(nodes=["0x00", *r["receipt_proof"]["nodes"][1:]]),
+    "another schema": lambda r: r.update(schema="twinledger/receipt/2"),
+    "a member that receipts do not have": lambda r: r.update(note="trust me"),
+    "a member of the block that it does not have": lambda r: r["block"].update(note=1),
+    "no number": lambda r: r.update(number=None),
+    "a header in another spelling": lambda r: r["receipt_proof"].update(
+        header="0x" + r["receipt_proof"]["header"][2:].upper()
+    ),
+    "a registry in another spelling": lambda r: r.update(registry=r["registry"].lower()),
     "a bent promise": lambda r: r["promise"].update(issued=r["promise"]["issued"] + 1),
 }
 
@@ -124,6 +132,16 @@ def test_a_receipt_that_lies_is_refused(scene, lie) -> None:
     index = canonical({name: sha256(raw).hexdigest() for name, raw in rest.items()})
     with pytest.raises(VerificationFailed):
         scene.verify(case.pack(rest | {case.INDEX: index}))
+
+
+def test_one_of_several_receipts_cannot_be_left_out(scene) -> None:
+    raw = scene.export(Filter(version=scene.version))
+    with zipfile.ZipFile(io.BytesIO(raw)) as box:
+        members = {name: box.read(name) for name in box.namelist()}
+    del members[f"receipts/{scene.version}.json"], members[case.INDEX]
+    index = canonical({name: sha256(raw).hexdigest() for name, raw in members.items()})
+    with pytest.raises(VerificationFailed, match=f"receipts/{scene.version}.json is missing"):
+        scene.verify(case.pack(members | {case.INDEX: index}))
 
 
 def test_the_promise_of_the_retrieval_is_kept(scene) -> None:

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from mutation import ODD_VALUES, edited, edited_json, fuzzed, only_own_errors, plain_json
 
-from registry.audit.case import CaseHeader, read_answer_lines, read_entry_lines, read_opening_lines
+from registry.audit.case import CaseHeader
+from registry.audit.case_lines import read_answer_lines, read_entry_lines, read_opening_lines
 from registry.audit.trust import parse_trust
 from registry.chain.reverts import decode_revert
 from registry.core import rlp

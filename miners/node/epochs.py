@@ -6,14 +6,13 @@ when that one is gone, so that three miners do not pay for the same transaction 
 """
 
 import logging
-from collections.abc import Sequence
 
 from miners.node.backlog import Backlog
+from miners.node.present import Present
 from miners.turns import Turns
 from registry.chain.encoding import encode_call
 from registry.chain.gateway import Contracts, OpenEpoch
 from registry.chain.sender import Sender
-from registry.core.ids import Address
 from registry.errors import Rejected
 
 _log = logging.getLogger("miners")
@@ -23,14 +22,12 @@ _PAGE = 100
 class Epochs:
     """One miner's part in the market's clock."""
 
-    def __init__(self, contracts: Contracts, sender: Sender, backlog: Backlog) -> None:
+    def __init__(self, contracts: Contracts, present: Present, sender: Sender, backlog: Backlog) -> None:
         self._contracts = contracts
+        self._present = present
         self._sender = sender
         self._backlog = backlog
         self._due: dict[str, tuple[int, int, int]] = {}
-        self._quiet_at: bytes | None = None
-        self._state: OpenEpoch | None = None
-        self._state_at = b""
 
     def keep(self, slot: int, *, has_work: bool) -> bool:
         """Do what the present slot asks for; whether sealing is open in this slot.
@@ -38,39 +35,28 @@ class Epochs:
         Idle epochs are closed only when there is something to seal: an idle chain makes no blocks.
         """
         slots = self._contracts.params().slots_per_epoch
-        state = self._open_epoch()
+        state = self._present.open_epoch()
         while True:
             self._pay(slot)
             if state.epoch >= slot // slots:
                 return True
             if not self._advance(state, slot, slots, has_work=has_work):
                 return False
-            state = self._open_epoch()
-
-    def _open_epoch(self) -> OpenEpoch:
-        """Where closing stands; read once per block, because an idle miner looks often."""
-        head = self._contracts.link.head().hash
-        if self._state is None or head != self._state_at:
-            self._state, self._state_at = self._contracts.open_epoch(), head
-        return self._state
+            state = self._present.open_epoch()
 
     def _pay(self, slot: int) -> None:
         """Pay the rebates that are due, page by page."""
-        head = self._contracts.link.head().hash
-        if head == self._quiet_at:
-            return  # nothing was due on this block, and only a block can change that
-        rebate = self._contracts.rebate()
+        rebate = self._present.rebate()
         while rebate.due and self._is_mine("pay", rebate.epoch, rebate.cursor, slot):
             if not self._send("payRebates", rebate.epoch, _PAGE):
                 return
-            rebate = self._contracts.rebate()
-        self._quiet_at = None if rebate.due else head
+            rebate = self._present.rebate()
 
     def _advance(self, state: OpenEpoch, slot: int, slots: int, *, has_work: bool) -> bool:
         """One step towards closing; False when that has to wait."""
         if not (state.sealed_in or state.sealed_before or state.posted):
             return has_work and self._close_idle(state.epoch, slot, slots)
-        miners = self._miners()
+        miners = self._present.miners()
         posted = state.posted
         if self._sender.address in miners and not self._has_posted(state.epoch):
             posted += self._post(state.epoch, slots)
@@ -101,9 +87,6 @@ class Epochs:
     def _post_slots(self) -> int:
         return self._contracts.params().post_slots
 
-    def _miners(self) -> Sequence[Address]:
-        return [miner for miner, _price in self._contracts.roster()]
-
     def _is_mine(self, what: str, epoch: int, place: int, slot: int) -> bool:
         """Whether this piece of work is ours, or has waited long enough to become ours."""
         known = self._due.get(what)
@@ -112,7 +95,7 @@ class Epochs:
         params = self._contracts.params()
         turns = Turns(params.turn_slots, params.grace_slots)
         waited = slot - known[2]
-        return turns.is_up(slot, self._sender.address, self._miners(), waited_slots=waited)
+        return turns.is_up(slot, self._sender.address, self._present.miners(), waited_slots=waited)
 
     def _send(self, function: str, *args: int) -> bool:
         payload = encode_call("TwinRegistry", function, args)
@@ -122,4 +105,5 @@ class Epochs:
             # Another miner was quicker: what it did is seen at the next look.
             _log.debug("%s%s: %s", function, args, e)
             return False
+        self._present.look()
         return True

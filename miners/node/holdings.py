@@ -118,28 +118,27 @@ class Holdings:
 
     def _take(self, entries: Sequence[Entry]) -> None:
         """Fetch what is missing of these, check it, and pin it, each with one write."""
-        cids = (cid for entry in entries for cid in _cids(entry.submission.version))
-        if missing := self._store.missing(cids):
+        named = [(entry, _cids(entry.submission.version)) for entry in entries]
+        if missing := self._store.missing(cid for _entry, cids in named for cid in cids):
             self._store.put_car(self._source.car(missing))
         sizes: dict[Cid, int] = {}
-        for entry in entries:
-            self._check(entry, sizes)
+        for entry, (manifest, weights) in named:
+            if weights not in sizes:
+                sizes[weights] = self._store.stat(weights).size
+            self._check(entry, self._store.block(manifest), sizes[weights])
         self._store.pin_each(
-            Pin(cid, f"version:{hex32(entry.version_id)}")
-            for entry in entries
-            for cid in _cids(entry.submission.version)
+            Pin(cid, owner)
+            for entry, cids in named
+            for owner in [f"version:{hex32(entry.version_id)}"]
+            for cid in cids
         )
 
-    def _check(self, entry: Entry, sizes: dict[Cid, int]) -> None:
-        version = entry.submission.version
-        manifest_at, weights_at = _cids(version)
-        if weights_at not in sizes:
-            sizes[weights_at] = self._store.stat(weights_at).size
-        manifest = parse_manifest(self._store.block(manifest_at))
-        held = sizes[weights_at] + len(manifest.bytes)
-        if held != version.size or manifest.size != version.size:
+    def _check(self, entry: Entry, raw: bytes, weights_size: int) -> None:
+        size = entry.submission.version.size
+        held, promised = weights_size + len(raw), parse_manifest(raw).size
+        if held != size or promised != size:
             raise VerificationFailed(
-                f"{hex32(entry.version_id)} holds {held} bytes, its submission says {version.size}"
+                f"{hex32(entry.version_id)} holds {held} bytes, its submission says {size}"
             )
 
 

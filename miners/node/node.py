@@ -10,6 +10,7 @@ from miners.node.backlog import Backlog
 from miners.node.epochs import Epochs
 from miners.node.holdings import Holdings
 from miners.node.peers import Peer
+from miners.node.present import Present
 from miners.node.sight import Sight
 from miners.node.source import Source
 from miners.selection import Item, Selection, Shares, select
@@ -56,9 +57,10 @@ class MinerNode:
         self.store = store
         self._holdings = Holdings(store, source, contracts.domain)
         self._sight = Sight(contracts)
+        self._present = Present(contracts)
         self._shares = Shares()
         self._backlog = Backlog()
-        self._epochs = Epochs(contracts, self._sender, self._backlog)
+        self._epochs = Epochs(contracts, self._present, self._sender, self._backlog)
         others = {address: peer for address, peer in peers.items() if address != signer.address}
         self._audits = Audits(contracts, self._sender, self._sight, store, others)
         self._sealed: dict[VersionId, int] = {}
@@ -88,26 +90,26 @@ class MinerNode:
 
     def step(self) -> int:
         """Look once; answers how many items were sealed."""
-        now = self._contracts.link.pending_time()
-        slot = self._contracts.slot_at(now)
         pending = self._source.pending(_PENDING)
-        self._look(pending)
+        now = self._look(pending)
+        slot = self._contracts.slot_at(now)
         entries = [entry for entry in pending if self._is_due(entry, now, slot)]
         self._holdings.want(entries)
         self._holdings.forget({entry.version_id for entry in entries})
         selection = self._select(entries)
         self._backlog.see(slot, _classes(entries, selection), self._sealed)
-        before = self._contracts.menu() if entries else None
+        before = self._present.menu() if entries else None
         is_open = self._epochs.keep(slot, has_work=bool(entries))
         self._audits.keep(slot)
         if not is_open or not entries:
             return 0
-        if self._contracts.menu() != before:
+        if self._present.menu() != before:
+            before = self._present.menu()
             selection = self._select(entries)  # an epoch was closed: other prices, other items
         if not selection.batch or not self._is_my_turn(slot, selection.batch):
             return 0
         self._look(pending)
-        if not self._sealed.keys().isdisjoint(selection.batch):
+        if self._present.menu() != before or not self._sealed.keys().isdisjoint(selection.batch):
             return 0  # the miner before us was quicker while we looked
         return self._seal(_in_order(entries, selection.batch), slot)
 
@@ -119,9 +121,11 @@ class MinerNode:
         """Stop fetching."""
         self._holdings.close()
 
-    def _look(self, pending: Sequence[Entry]) -> None:
-        """Take in what the chain says of these: no pool is asked whether an item is sealed."""
-        restarts, found = self._sight.restarts, self._sight.look()
+    def _look(self, pending: Sequence[Entry]) -> int:
+        """Take in what the chain says of these, not a pool; answers the time that it is there."""
+        head = self._present.look()
+        now = self._contracts.link.time_after(head)
+        restarts, found = self._sight.restarts, self._sight.look(head)
         if self._sight.restarts != restarts:
             # Another chain: what was sealed may have to be sealed again.
             self._sealed.clear()
@@ -129,7 +133,7 @@ class MinerNode:
             self._source.restart()
         if found:
             # Now, not the slot of the block: making it may have taken longer than a turn.
-            self._served_slot = self._contracts.slot_at(self._contracts.link.pending_time())
+            self._served_slot = self._contracts.slot_at(now)
         for sealed in found:
             self._sealed[sealed.version_id] = sealed.slot
             self._remember(sealed.version_id)
@@ -140,6 +144,7 @@ class MinerNode:
             del self._sealed[oldest]
         known = {entry.version_id for entry in pending}
         self._aside = {v: slot for v, slot in self._aside.items() if v in known}
+        return now
 
     def _is_due(self, entry: Entry, now: int, slot: int) -> bool:
         if entry.version_id in self._sealed or self._aside.get(entry.version_id, slot) > slot:
@@ -154,19 +159,20 @@ class MinerNode:
         return is_takeable and terms.deadline >= now >= terms.issued_at
 
     def _select(self, entries: Sequence[Entry]) -> Selection:
-        if not entries:
-            return Selection((), is_h_left=False, is_l_left=False)
-        menu = self._contracts.menu()
-        submitters = {entry.submission.version.submitter for entry in entries}
-        parents = {parent for entry in entries for parent in entry.submission.version.parents}
-        accounts = {address: self._contracts.account(address) for address in submitters}
+        held = [entry for entry in entries if self._holdings.is_held(entry)]
+        submitters = {entry.submission.version.submitter for entry in held}
+        parents = {parent for entry in held for parent in entry.submission.version.parents}
+        accounts = {address: self._present.account(address) for address in submitters}
         namespaces = {
             address: account.namespace_id
             for address, account in accounts.items()
             if Role.SUBMITTER in account.roles
         }
-        items = [self._item(entry) for entry in entries if _may_submit(entry, namespaces)]
-        self._shares.wait({item.share for item in items if item.is_held})
+        items = [_item(entry) for entry in held if _may_submit(entry, namespaces)]
+        self._shares.wait({item.share for item in items})
+        if not items:
+            return Selection((), is_h_left=False, is_l_left=False)
+        menu = self._present.menu()
         return select(
             items,
             prices={fee_class: menu.price(fee_class) for fee_class in FeeClass},
@@ -174,20 +180,6 @@ class MinerNode:
             sealed=[parent for parent in parents if self._is_sealed(parent)],
             budget=self._contracts.budget(),
             served=self._shares.served,
-        )
-
-    def _item(self, entry: Entry) -> Item:
-        version = entry.submission.version
-        return Item(
-            version_id=entry.version_id,
-            submitter=version.submitter,
-            fee_class=entry.submission.fee_class,
-            max_price=entry.submission.max_price,
-            size=version.size,
-            parents=version.parents,
-            calldata=item_size(len(version.parents)),
-            is_held=self._holdings.is_held(entry),
-            namespace_id=version.namespace_id,
         )
 
     def _is_sealed(self, version_id: VersionId) -> bool:
@@ -207,7 +199,7 @@ class MinerNode:
     def _is_my_turn(self, slot: int, batch: Sequence[VersionId]) -> bool:
         params = self._contracts.params()
         turns = Turns(params.turn_slots, params.grace_slots)
-        miners = [miner for miner, _price in self._contracts.roster()]
+        miners = self._present.miners()
         since = self._backlog.since(batch)
         waited = 0 if since is None else slot - max(since, self._served_slot)
         if not turns.should_seal(slot, self.address, miners, waited_slots=waited):
@@ -239,6 +231,21 @@ class MinerNode:
         self._parents.difference_update(p for e in batch if e.version_id in refused for p in _parents(e))
         _log.info("sealed %d items in block %d", len(batch) - len(refused), receipt.block_number)
         return len(batch) - len(refused)
+
+
+def _item(entry: Entry) -> Item:
+    version = entry.submission.version
+    return Item(
+        version_id=entry.version_id,
+        submitter=version.submitter,
+        fee_class=entry.submission.fee_class,
+        max_price=entry.submission.max_price,
+        size=version.size,
+        parents=version.parents,
+        calldata=item_size(len(version.parents)),
+        is_held=True,
+        namespace_id=version.namespace_id,
+    )
 
 
 def _may_submit(entry: Entry, namespaces: Mapping[Address, int]) -> bool:

@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from registry.chain.base import Log
+from registry.chain.base import Head, Log
 from registry.chain.events import decode_log, event_topic
 from registry.chain.gateway import Contracts
 from registry.core.ids import Address, FeeClass, VersionId
@@ -55,20 +55,19 @@ class Sight:
         self.restarts = -1
         self._begin()
 
-    def look(self) -> list[Sealed]:
-        """What was sealed since the last look; after a reorganisation (`restarts`) all was forgotten."""
-        link = self._contracts.link
-        head = link.head()
+    def look(self, head: Head) -> list[Sealed]:
+        """What was sealed up to a head since the last look; a reorganisation (`restarts`) forgets all."""
         if head.hash == self._last_hash:
             return []
-        if not self._is_here():
+        if not self._is_here(head):
             self._begin()
         known = len(self._new.sealed)
         while self._next <= head.number:
             last = min(head.number, self._next + _RUN - 1)
+            # Asked before its logs are read: if another block took its place since, the next look sees it.
+            last_hash = head.hash if last == head.number else self._contracts.link.block(last).hash
             self._read(self._next, last, self._new)
-            self._next = last + 1
-            self._last_hash = link.block(last).hash
+            self._next, self._last_hash = last + 1, last_hash
         return self._new.sealed[known:]
 
     def remember(self) -> bool:
@@ -118,8 +117,10 @@ class Sight:
         self._first = self._next = head.number + 1
         self._last_hash = head.hash
 
-    def _is_here(self) -> bool:
+    def _is_here(self, head: Head) -> bool:
         """Whether the block we stand on is still there; a reorganisation makes us begin again."""
+        if head.number == self._next and head.parent_hash == self._last_hash:
+            return True
         try:
             return self._contracts.link.block(self._next - 1).hash == self._last_hash
         except NotFound:

@@ -23,6 +23,7 @@ class Head:
 
     number: int
     hash: bytes
+    parent_hash: bytes
     time: int
 
 
@@ -128,6 +129,9 @@ class ChainLink(ChainReads, Protocol):
 
     def pending_time(self) -> int:
         """The earliest time the next block can have: what a call sees as `block.timestamp`."""
+
+    def time_after(self, head: Head) -> int:
+        """The pending time, for who has just asked for the head."""
 
     def send(self, raw: bytes) -> bytes:
         """Hand in a signed transaction and answer with its hash at once; mining happens on its own."""

@@ -84,7 +84,11 @@ class EmbeddedChain:
 
     def pending_time(self) -> int:
         """The time the next block would have now."""
-        return max(self._header.timestamp + 1, int(self._clock()))
+        return self.time_after(self.head())
+
+    def time_after(self, head: Head) -> int:
+        """The pending time, for who has just asked for the head."""
+        return max(head.time + 1, int(self._clock()))
 
     def call(self, to: Address, data: bytes, sender: Address | None = None) -> bytes:
         """Run a call on the newest state, at the pending block's time."""
@@ -272,7 +276,7 @@ class EmbeddedChain:
 
 
 def _head(header: BlockHeaderAPI) -> Head:
-    return Head(header.block_number, bytes(header.hash), header.timestamp)
+    return Head(header.block_number, bytes(header.hash), bytes(header.parent_hash), header.timestamp)
 
 
 def _open(path: Path, genesis: Genesis, cache_entries: int) -> tuple[SqliteKV, BlockMaker, Views]:

@@ -34,7 +34,8 @@ class EmbeddedReader:
 
     def head(self) -> Head:
         """The block as of which everything is answered."""
-        return Head(self._header.block_number, bytes(self._header.hash), self._header.timestamp)
+        header = self._header
+        return Head(header.block_number, bytes(header.hash), bytes(header.parent_hash), header.timestamp)
 
     def call(self, to: Address, data: bytes, sender: Address | None = None) -> bytes:
         """Run a call on the state after that block."""

@@ -76,7 +76,11 @@ class RpcChain:
 
     def pending_time(self) -> int:
         """The clock's time, and more than the newest block's: what the next block can have."""
-        return max(self.head().time + 1, int(self._clock()))
+        return self.time_after(self.head())
+
+    def time_after(self, head: Head) -> int:
+        """The pending time, for who has just asked for the head."""
+        return max(head.time + 1, int(self._clock()))
 
     def call(self, to: Address, data: bytes, sender: Address | None = None) -> bytes:
         """Run a call on the newest state; what the newest block's time refuses, at the next one's too."""

@@ -22,16 +22,20 @@ class KeptProvider(JSONBaseProvider):
 
     def __init__(self, url: str, timeout_s: float) -> None:
         super().__init__()
-        self._url = url
-        name_and_password = parse_url(url).auth
+        parts = parse_url(url)
+        name_and_password = parts.auth
         self._headers = _JSON | make_headers(basic_auth=name_and_password and unquote(name_and_password))
-        self._connections = _connections(url, urllib3.Timeout(timeout_s))
+        self._manager = _connections(url, urllib3.Timeout(timeout_s))
+        is_direct = self._manager.proxy is None
+        # The pool of one place need not be found anew for each question; a proxy is told the whole URL.
+        self._connections = self._manager.connection_from_url(url) if is_direct else self._manager
+        self._target = parts.request_uri if is_direct else url
 
     def make_request(self, method: Any, params: Any) -> Any:
         """The JSON-RPC answer, error objects included."""
         question = self.encode_rpc_request(method, params)
-        answer = self._connections.request(
-            "POST", self._url, body=question, headers=self._headers, retries=False
+        answer = self._connections.urlopen(
+            "POST", self._target, body=question, headers=self._headers, retries=False, redirect=False
         )
         if answer.status != 200:
             raise urllib3.exceptions.HTTPError(f"HTTP status {answer.status}")
@@ -39,7 +43,7 @@ class KeptProvider(JSONBaseProvider):
 
     def close(self) -> None:
         """Close the connections that nobody uses now."""
-        self._connections.clear()
+        self._manager.clear()
 
 
 def _connections(url: str, timeout: urllib3.Timeout) -> urllib3.PoolManager:

@@ -50,13 +50,18 @@ def bytes_of(text: str) -> bytes:
 
 def head_of(block: dict[str, Any]) -> Head:
     """The head that a block's JSON describes."""
-    return Head(number_of(block["number"]), bytes_of(block["hash"]), number_of(block["timestamp"]))
+    return Head(
+        number=number_of(block["number"]),
+        hash=bytes_of(block["hash"]),
+        parent_hash=bytes_of(block["parentHash"]),
+        time=number_of(block["timestamp"]),
+    )
 
 
 def block_of(block: dict[str, Any]) -> Block:
     """The block that its JSON describes."""
     head = head_of(block)
-    return Block(head.number, head.hash, bytes_of(block["parentHash"]), head.time, header_rlp(block))
+    return Block(head.number, head.hash, head.parent_hash, head.time, header_rlp(block))
 
 
 def header_rlp(block: dict[str, Any]) -> bytes:

@@ -119,8 +119,9 @@ class Sender:
         """The receipt, or None once another transaction has spent the nonce for good."""
         resend_at = self._clock() + _RESEND_AFTER_S
         spent_since: tuple[int, float] | None = None  # the head and the time when it was first seen so
+        head = self._link.head()
         while True:
-            head, now = self._link.head(), self._clock()
+            now = self._clock()
             is_spent = self._link.mined_nonce(self.address) > sent.draft.nonce
             for tx_hash in sent.hashes:
                 receipt = self._link.receipt(tx_hash)
@@ -139,9 +140,10 @@ class Sender:
                 self._resend(sent.raw)
                 resend_at = now + _RESEND_AFTER_S
             if spent_since is None:
-                self._link.wait_head(head.number, min(until, resend_at) - now)
+                head = self._link.wait_head(head.number, min(until, resend_at) - now)
             else:
                 time.sleep(_SETTLING_LOOK_S)
+                head = self._link.head()
 
     def _is_lost(self, since: tuple[int, float], head: int, now: float) -> bool:
         # A node, and another one even more, may know the nonce before it knows the receipt, and a short fork

@@ -117,6 +117,7 @@ def read_count(text: str, what: str) -> int:
     return int(text)
 
 
+@lru_cache(maxsize=16_384)
 def to_address(text: str) -> Address:
     """Read `0x` and 40 hex digits of any case."""
     match = _ADDRESS.fullmatch(text)

@@ -10,14 +10,15 @@ import secrets
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import islice
 from urllib.parse import urlencode, urlsplit
 
 from registry.core.access import authorize, body_digest
 from registry.core.cid import Cid
-from registry.core.ids import VersionId, parse_hex32
+from registry.core.ids import VersionId, hex32
 from registry.core.signing import Signer
 from registry.core.version import Domain
-from registry.errors import Malformed, NotFound, RegistryError, Unavailable
+from registry.errors import NotFound, RegistryError, Unavailable
 from registry.pool import Entry
 from registry.wire import SubmissionStatus, parse_body, signature_of, submission_of
 
@@ -51,10 +52,11 @@ class HttpSource:
         self._pin_timeout_s = pin_timeout_s
         self._patience_s = min(pin_timeout_s, _ANSWER_S)
         self._clock = clock
-        self._copy: dict[VersionId, Entry] = {}
+        # By version id, with the signature, both as they are written on the wire.
+        self._copy: dict[str, tuple[str, Entry]] = {}
         self._cursor = "0"
         self._read_since = clock()
-        self._settled: dict[VersionId, None] = {}
+        self._settled: dict[str, None] = {}
 
     def pending(self, limit: int) -> Sequence[Entry]:
         """Pending submissions in order of arrival, at most `limit`."""
@@ -63,26 +65,29 @@ class HttpSource:
         while len(self._copy) < limit:
             query = urlencode({"state": "pending", "cursor": self._cursor, "limit": _PAGE})
             items, following = self._page(f"/v1/submissions?{query}")
-            for entry in map(_entry, filter(self._is_news, items)):
-                if entry is not None and entry.version_id not in self._settled:
-                    self._copy[entry.version_id] = entry
+            for signature, entry in filter(None, map(_read, filter(self._is_news, items))):
+                version_id = hex32(entry.version_id)
+                if version_id not in self._settled:
+                    self._copy[version_id] = signature, entry
             if following is None:
                 break
             self._cursor = following
-        return list(self._copy.values())[:limit]
+        return [entry for _signature, entry in islice(self._copy.values(), limit)]
 
     def _is_news(self, item: object) -> bool:
-        """A page is asked for again until it is full: what was read before is not read again."""
-        try:
-            known = self._copy.get(VersionId(parse_hex32(item["version_id"])))  # type: ignore[index]
-            return known is None or signature_of(item["signature"]) != known.signature  # type: ignore[index]
-        except (Malformed, KeyError, TypeError, ValueError):
-            return True  # whoever reads it says what is wrong with it
+        """A page is asked for again until it is full: what was read or is settled is not read again."""
+        match item:
+            case {"version_id": str(version_id), "signature": str(signature)}:
+                known = self._copy.get(version_id)
+                is_known = known is not None and known[0] == signature
+                return not is_known and version_id not in self._settled
+        return True  # whoever reads it says what is wrong with it
 
     def forget(self, version_ids: Collection[VersionId]) -> None:
         """Drop what is sealed: this gateway may learn it later than the miner, and is not asked again."""
-        self._settled.update(dict.fromkeys(version_ids))
-        for version_id in version_ids:
+        settled = [hex32(version_id) for version_id in version_ids]
+        self._settled.update(dict.fromkeys(settled))
+        for version_id in settled:
             self._copy.pop(version_id, None)
         while len(self._settled) > _SETTLED:
             del self._settled[next(iter(self._settled))]
@@ -147,13 +152,13 @@ class HttpSource:
         )
 
 
-def _entry(item: object) -> Entry | None:
-    """The entry of a list item; None where the gateway does not show us what was signed."""
+def _read(item: object) -> tuple[str, Entry] | None:
+    """The signature and the entry of a list item; None where we are not shown what was signed."""
     status = parse_body(SubmissionStatus, item)
     if status.submission is None or status.signature is None:
         return None
     submission = submission_of(status.submission)
-    return Entry(
+    return status.signature, Entry(
         submission=submission,
         signature=signature_of(status.signature),
         model=status.model or "",

@@ -147,15 +147,18 @@ _READ = ("Registered", "VersionCancelled", "RosterChanged", "CreditCollected", "
 
 def _sealed(log: Log) -> Sealed:
     """Decoded by hand: a miner reads every item of every batch, and this is 20 times as fast as the ABI."""
-    words = [log.data[at : at + 32] for at in range(0, 12 * 32, 32)]
-    number = [int.from_bytes(word) for word in words]
+    data = log.data
+
+    def number(word: int) -> int:
+        return int.from_bytes(data[32 * word : 32 * word + 32])
+
     return Sealed(
         version_id=VersionId(log.topics[1]),
-        namespace_id=number[0],
-        fee_class=FeeClass(number[7]),
-        size=number[5],
-        manifest=words[3],
-        weights_root=words[2],
-        epoch=number[10],
-        slot=number[11],
+        namespace_id=number(0),
+        fee_class=FeeClass(number(7)),
+        size=number(5),
+        manifest=data[96:128],
+        weights_root=data[64:96],
+        epoch=number(10),
+        slot=number(11),
     )

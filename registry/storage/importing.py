@@ -115,7 +115,7 @@ class Intake:
         writer, is_new = self._open or self._packs.create(), self._open is None
         before = writer.length
         try:
-            added = [(cid, writer.append(cid, block)) for cid, block in blocks.items()]
+            added = writer.append_all(blocks)
             if is_new:
                 writer.publish()
             else:

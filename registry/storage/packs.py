@@ -7,7 +7,7 @@ that the index has recorded was never promised to anybody.
 
 import os
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -144,6 +144,17 @@ class PackWriter:
             write_at(self._fd, prefix, at)
             write_at(self._fd, block, at + len(prefix))
         return Spot(self.name, at + len(prefix), len(block))
+
+    def append_all(self, blocks: Mapping[Cid, bytes]) -> list[tuple[Cid, Spot]]:
+        """As `append`, for many: in one write, so they must be few enough to be in memory twice."""
+        begin, pieces, added = self.length, [], []
+        for cid, block in blocks.items():
+            prefix, at = self._reserve(cid, block)
+            pieces += [prefix, block]
+            added.append((cid, Spot(self.name, at + len(prefix), len(block))))
+        with disk(self._folder.path):
+            write_at(self._fd, b"".join(pieces), begin)
+        return added
 
     def append_behind(self, cid: Cid, block: bytes) -> Spot:
         """As `append`, while the caller goes on hashing; a failure shows at a later call or at `publish`."""

@@ -1,5 +1,6 @@
 """Events by ABI: from a log to a name and named arguments."""
 
+import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -13,6 +14,11 @@ from registry.core.ids import Address, address_of, keccak
 from registry.errors import VerificationFailed
 
 REGISTERED = "Registered"
+
+
+# The twelve words of its data, each with what must be zero before the value.
+_REGISTERED = struct.Struct(">24sQ 32s 32s 32s 24sQ 24sQ 32s 31sB 16s16s 16s16s 24sQ 24sQ")
+_UNUSED = bytes(24 + 24 + 24 + 31 + 16 + 16 + 24 + 24)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,32 +68,33 @@ def decode_log(contract: str, log: Log) -> Event:
 
 def _registered(log: Log) -> dict[str, Any]:
     """The one event that is hot, by hand: twenty times as fast as eth_abi, and a test holds them equal."""
-    head = log.data[: 12 * 32]
-    word = [int.from_bytes(head[at : at + 32]) for at in range(0, len(head), 32)]
+    data = log.data
     try:
-        count = int.from_bytes(log.data[word[4] : word[4] + 32])
-        first, end = word[4] + 32, word[4] + 32 * (count + 1)
-        is_whole = end <= len(log.data) and max(word[0], word[5], word[10], word[11]) < 1 << 64
-        if not is_whole or word[7] > 255 or max(word[8], word[9]) >= 1 << 128:
-            raise IndexError
-    except IndexError as e:
-        raise VerificationFailed(f"{len(log.data)} bytes are no Registered event") from e
+        fields = _REGISTERED.unpack_from(data)
+    except struct.error as why:
+        raise VerificationFailed(f"{len(data)} bytes are no Registered event") from why
+    a, namespace_id, name_hash, weights_root, manifest, b, place, c, size, salt = fields[:10]
+    d, fee_class, e, fee, f, tax, g, epoch, h, slot = fields[10:]
+    first = place + 32
+    end = first + 32 * int.from_bytes(data[place:first])
+    if a + b + c + d + e + f + g + h != _UNUSED or end > len(data):
+        raise VerificationFailed(f"{len(data)} bytes are no Registered event")
     return {
         "versionId": log.topics[1],
         "submitter": _address(log.topics[2]),
         "modelId": log.topics[3],
-        "namespaceId": word[0],
-        "nameHash": head[32:64],
-        "weightsRoot": head[64:96],
-        "manifest": head[96:128],
-        "parents": tuple(log.data[at : at + 32] for at in range(first, end, 32)),
-        "size": word[5],
-        "salt": head[192:224],
-        "feeClass": word[7],
-        "fee": word[8],
-        "tax": word[9],
-        "epoch": word[10],
-        "slot": word[11],
+        "namespaceId": namespace_id,
+        "nameHash": name_hash,
+        "weightsRoot": weights_root,
+        "manifest": manifest,
+        "parents": tuple([data[at : at + 32] for at in range(first, end, 32)]),
+        "size": size,
+        "salt": salt,
+        "feeClass": fee_class,
+        "fee": int.from_bytes(fee),
+        "tax": int.from_bytes(tax),
+        "epoch": epoch,
+        "slot": slot,
     }
 
 

@@ -2,6 +2,7 @@
 from."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 from registry.chain.base import Block, Head, Log, Receipt
@@ -36,6 +37,8 @@ _HEADER: tuple[tuple[str, type], ...] = (
     ("requestsHash", _BYTES),
 )
 _FIRST_FORK = 15
+# Logs are of the few contracts that were asked for.
+_address = lru_cache(maxsize=64)(to_address)
 
 
 def number_of(text: str) -> int:
@@ -84,7 +87,7 @@ def header_rlp(block: dict[str, Any]) -> bytes:
 def log_of(log: dict[str, Any]) -> Log:
     """The log that its JSON describes."""
     return Log(
-        address=to_address(log["address"]),
+        address=_address(log["address"]),
         topics=tuple([bytes_of(topic) for topic in log["topics"]]),  # a generator takes half as long again
         data=bytes_of(log["data"]),
         block_number=number_of(log["blockNumber"]),

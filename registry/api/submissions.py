@@ -91,13 +91,11 @@ async def list_submissions(
             raise TooLarge(f"name at most {MAX_ITEMS} versions at once, got {len(named)}")
         wait_s = min(integer(request, "wait_s", 0), 30)
         run = in_waiting if wait_s > 0 else in_thread
-        found = await run(pages.receipts, wanted, wait_s)
-        return Response(found.json(), media_type="application/json")
-    after = read_count(cursor, "cursor")
-    page = await in_thread(
-        lambda: pages.listed(state, after=after, limit=page_size(limit), asker=caller.address)
-    )
-    return Response(page.json(), media_type="application/json")
+        found = await run(lambda: pages.receipts(wanted, wait_s).json())
+        return Response(found, media_type="application/json")
+    after, most = read_count(cursor, "cursor"), page_size(limit)
+    page = await in_thread(lambda: pages.listed(state, after=after, limit=most, asker=caller.address).json())
+    return Response(page, media_type="application/json")
 
 
 @router.get("/v1/submissions/{version_id}", response_model=SubmissionStatus, openapi_extra=asks("wait_s"))

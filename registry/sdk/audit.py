@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from registry.audit.accuse import Verdict, accuse
 from registry.audit.completeness import Answer, Trust, page_from_json, verify_answer
@@ -17,7 +18,7 @@ from registry.core.note import Note
 from registry.core.promise import Promise
 from registry.core.refs import parse_model
 from registry.errors import Malformed, NotFound, VerificationFailed
-from registry.sdk.session import Session, path_of
+from registry.sdk.session import Session
 
 CHAIN = "chain"
 LOGS = (CHAIN, "gateway")
@@ -53,11 +54,12 @@ class Audit:
 
     def impact(self, ref: str) -> dict[str, Any]:
         """Whom a tainted version, device, update or dataset reached."""
-        return dict(self._http.get(f"/v1/audit/impact/{ref if '/' not in ref else path_of(ref)}"))
+        # A dataset may be called anything.
+        return dict(self._http.get(f"/v1/audit/impact/{quote(ref, safe='/@')}"))
 
     def prove(self, event: str) -> bytes:
         """The C2SP `.tlog-proof` of an event, `log:index`."""
-        with self._http.stream(f"/v1/audit/events/{event}/proof") as response:
+        with self._http.stream(f"/v1/audit/events/{quote(event)}/proof") as response:
             return response.read()
 
     def complete(self, key: str, log: str = "chain", *, trust: TrustFile | None = None) -> Answer:

@@ -196,6 +196,14 @@ def test_the_auditors_places_mark_the_moves_nobody_can_make(
     assert (refused.code, "the place of local/far is not" in refused.err) == (4, True), refused.err
 
 
+def test_the_impact_of_a_dataset_is_asked_by_any_name(client: Client, tmp_path: Path) -> None:
+    named = {"training": {"datasets": [{"id": "Drive test #3, 50% /north?"}]}}
+    made = client.submit("local/of-a-dataset", [write_weights(tmp_path / "d.safetensors", 77)], named)
+    assert [one["version"] for one in client.audit.impact("Drive test #3, 50% /north?")["versions"]] == [
+        made.version_id
+    ]
+
+
 def test_refusals_are_counted_per_caller(live: Live, client: Client, sealed: Receipt) -> None:
     def refused() -> int:
         return sum(one["count"] for one in client.audit.probing() if one["who"] == client.address)

@@ -134,8 +134,12 @@ class Private:
         return self._session.transact(_path(version), "Consortium", "grant", args)
 
     def ungrant(self, version: VersionAnswer, reader: str) -> str:
-        """Say on chain that a reader is no longer meant to read a version."""
-        args = [parse_hex32(version.version_id), to_address(reader)]
+        """Say on chain that a reader is no longer meant to read a version; its submitter always is."""
+        address = to_address(reader)
+        if address == to_address(version.version.submitter):
+            # Without its key nobody could grant the version again.
+            raise Conflict(f"{address} submitted {version.model} v{version.number} and always reads it")
+        args = [parse_hex32(version.version_id), address]
         return self._session.transact(_path(version), "Consortium", "ungrant", args)
 
     def grants(self, version: VersionAnswer) -> list[GrantBody]:

@@ -102,6 +102,14 @@ def test_a_grant_adds_a_reader_and_changes_no_cid(people, weights, tmp_path) -> 
     assert readers_of(stranger, "local/granted") == {client.address, reader.address}
 
 
+def test_the_submitter_cannot_take_itself_out_of_the_readers(people, weights) -> None:
+    client, reader, _ = people
+    submitted(client, "local/kept", weights, [reader.address])
+    with pytest.raises(Conflict, match="always reads it"):
+        client.ungrant("local/kept", client.address.lower())
+    assert client.address in readers_of(client, "local/kept")
+
+
 def test_an_ungranted_reader_is_refused_by_its_own_client(people, weights, tmp_path) -> None:
     client, reader, _ = people
     submitted(client, "local/taken", weights, [reader.address])

@@ -254,7 +254,8 @@ class Client:
 
     def ungrant(self, ref: str, member: str) -> str:
         """Say that a member is no longer meant to read a version; what it has read cannot be undone."""
-        return self._private.ungrant(self._checked(ref), member)
+        version = self._checked(ref)
+        return self._private.ungrant(version, self._retriever.manifest(version), member)
 
     def grants(self, ref: str) -> list[GrantBody]:
         """Who is meant to read a private version; nobody for a public one."""

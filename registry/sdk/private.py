@@ -127,15 +127,17 @@ class Private:
         """Wrap the version's key to one more reader and say so on chain; answers the transaction's hash."""
         opened = self.opened(version, manifest)
         if opened is None:
-            raise Conflict(f"{version.model} v{version.number} is not private: everybody may read it")
+            raise _is_public(version)
         body = weights_cid(version_of(version.version).weights_root)
         given = _wrap_for(opened.secret, opened.context, body, self._readers([reader])[0])
         args = [parse_hex32(version.version_id), given.reader, given.key_version, given.wrapped_key]
         return self._session.transact(_path(version), "Consortium", "grant", args)
 
-    def ungrant(self, version: VersionAnswer, reader: str) -> str:
+    def ungrant(self, version: VersionAnswer, manifest: Manifest, reader: str) -> str:
         """Say on chain that a reader is no longer meant to read a version; its submitter always is."""
         address = to_address(reader)
+        if read_header(manifest.fields.encryption) is None:
+            raise _is_public(version)
         if address == to_address(version.version.submitter):
             # Without its key nobody could grant the version again.
             raise Conflict(f"{address} submitted {version.model} v{version.number} and always reads it")
@@ -184,6 +186,10 @@ class Private:
                 raise VerificationFailed(f"the gateway says that {reader} has the key {member.x25519}")
             chosen[reader] = member
         return list(chosen.values())
+
+
+def _is_public(version: VersionAnswer) -> Conflict:
+    return Conflict(f"{version.model} v{version.number} is not private: everybody may read it")
 
 
 def _wrap_for(secret: bytes, context: Context, body: Cid, member: MemberBody) -> Wrap:

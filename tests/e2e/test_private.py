@@ -110,6 +110,14 @@ def test_the_submitter_cannot_take_itself_out_of_the_readers(people, weights) ->
     assert client.address in readers_of(client, "local/kept")
 
 
+def test_nobody_is_taken_out_of_the_readers_of_a_public_version(people, weights) -> None:
+    client, reader, _ = people
+    client.submit("local/public", [weights], MANIFEST)
+    for act in (client.grant, client.ungrant):
+        with pytest.raises(Conflict, match="everybody may read it"):
+            act("local/public", reader.address)
+
+
 def test_an_ungranted_reader_is_refused_by_its_own_client(people, weights, tmp_path) -> None:
     client, reader, _ = people
     submitted(client, "local/taken", weights, [reader.address])

@@ -18,7 +18,7 @@ from registry.core.refs import Reference, parse_reference
 from registry.core.transaction import read_transaction
 from registry.errors import Malformed
 from registry.index import Search
-from registry.index.search import Metric, parse_metric
+from registry.index.search import parse_metric
 from registry.service import Asker
 from registry.service.acts import Check, expect_alias, expect_version
 from registry.service.relay import CONTRACTS, PAYMENT
@@ -244,7 +244,7 @@ def _search(request: Request) -> Search:
         carrier_hz=_range(query["carrier_hz"]) if "carrier_hz" in query else None,
         scenario=query.get("scenario"),
         cell=query.get("cell"),
-        metrics=tuple(map(_metric, query.getlist("metric"))),
+        metrics=tuple(map(parse_metric, query.getlist("metric"))),
         dataset=query.get("dataset"),
         participant=query.get("participant"),
         sort=query.get("sort"),
@@ -265,13 +265,6 @@ def _range(text: str) -> tuple[float, float]:
     if low > high:
         raise Malformed(f"carrier_hz is {text!r}, a range that ends before it starts")
     return low, high
-
-
-def _metric(text: str) -> Metric:
-    metric = parse_metric(text)
-    if not math.isfinite(metric.value):
-        raise Malformed(f"metric {text!r} compares with no number")
-    return metric
 
 
 def _pair(text: str, separator: str, name: str, form: str) -> tuple[float, float]:

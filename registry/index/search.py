@@ -77,11 +77,18 @@ def parse_metric(text: str) -> Metric:
     for comparison in COMPARISONS:
         name, found, value = text.partition(comparison)
         if found and name:
-            try:
-                return Metric(name.strip(), comparison, float(value))
-            except ValueError as e:
-                raise Malformed(f"metric {text!r} compares with no number") from e
+            return Metric(name.strip(), comparison, _finite(value, text))
     raise Malformed(f"metric {text!r} is not of the form NAME<VALUE")
+
+
+def _finite(value: str, metric: str) -> float:
+    try:
+        number = float(value)
+    except ValueError:
+        number = math.nan
+    if not math.isfinite(number):
+        raise Malformed(f"metric {metric!r} compares with no number")
+    return number
 
 
 def _conditions(wanted: Search) -> list[ColumnElement[bool]]:

@@ -41,6 +41,10 @@ class Scene:
         self.version = second.version_id
         self.wait_for(lambda: self.logs[CHAIN].view(f"version:{self.version}").count >= 1)
         self.logs[GATEWAY].publish()
+        # Until its witness has seen it, a checkpoint is the gateway's word alone.
+        self.wait_for(
+            lambda: all(log.checkpoint().count("\n\N{EM DASH} ".encode()) > 1 for log in self.logs.values())
+        )
         self.manifests = tuple(
             parse_manifest(canonical(client.version(version).manifest)) for version in self.receipts
         )

@@ -8,7 +8,7 @@ from collections import namedtuple
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 from sqlalchemy import (
     Boolean,
@@ -46,6 +46,10 @@ class Among(ColumnElement[bool]):
     def __init__(self, column: ColumnElement[Any]) -> None:
         self.column: ColumnElement[Any] = column
         self.keys: ColumnElement[Any] = bindparam("keys")
+
+    def self_group(self, against: object = None) -> Self:
+        """As it is: `IN (…) = 1`, which SQLAlchemy would make of it, finds nothing by an index."""
+        return self
 
 
 @compiles(Among)

@@ -37,9 +37,7 @@ _RESERVED = Lookup(
 )
 _NAMED = Among(submissions.c.version_id)
 _ROWS = Lookup(select(submissions).where(_NAMED))
-_ANY_PENDING = Lookup(
-    select(submissions.c.sequence).where(_NAMED, submissions.c.state == PoolState.PENDING).limit(1)
-)
+_STATES = Lookup(select(submissions.c.state).where(_NAMED))
 _RECEIVED = Lookup(select(submissions.c.version_id, submissions.c.received).where(_NAMED))
 _PROMISES = Lookup(select(submissions.c.version_id, submissions.c.promise).where(_NAMED))
 _DELETE = Command(delete(submissions).where(_NAMED))
@@ -82,7 +80,7 @@ class Pool:
 
     def has_pending(self, version_ids: Iterable[VersionId]) -> bool:
         """Whether any of those versions waits here for its seal."""
-        return bool(self._each(_ANY_PENDING, version_ids))
+        return any(row.state == PoolState.PENDING for row in self._each(_STATES, version_ids))
 
     def promised_by(self, log: str, version_ids: Iterable[VersionId]) -> set[VersionId]:
         """Those of the versions that the gateway with this log took in: several may share a pool."""

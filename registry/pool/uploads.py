@@ -16,7 +16,6 @@ from registry.statements import Among, Command, Lookup
 _THESE = Among(uploads.c.cid)
 _CIDS = Lookup(select(uploads.c.cid).where(_THESE))
 _ROWS = Lookup(select(uploads).where(_THESE))
-_UNNAMED = Lookup(select(uploads).where(_THESE, uploads.c.named == 0))
 _NAME = Command(
     update(uploads).where(uploads.c.cid == bindparam("of")).values(named=1, seal=bindparam("mark"))
 )
@@ -79,7 +78,8 @@ class Uploads:
         wanted = [str(cid) for cid in dict.fromkeys(cids)]
         if wanted:
             with writing(self._engine) as connection:
-                rows = [row._asdict() | {"named": 1} for row in _UNNAMED.rows(connection, keys=wanted)]
+                found = _ROWS.rows(connection, keys=wanted)
+                rows = [row._asdict() | {"named": 1} for row in found if not row.named]
                 _NAME.run_each(connection, [{"of": row["cid"], "mark": self._mark(row)} for row in rows])
 
     def _mark(self, row: Mapping[str, object]) -> str | None:

@@ -47,7 +47,7 @@ class Among(ColumnElement[bool]):
         self.column: ColumnElement[Any] = column
         self.keys: ColumnElement[Any] = bindparam("keys")
 
-    def self_group(self, against: object = None) -> Self:
+    def self_group(self, *_: object, **_against: object) -> Self:
         """As it is: `IN (…) = 1`, which SQLAlchemy would make of it, finds nothing by an index."""
         return self
 

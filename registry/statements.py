@@ -102,13 +102,13 @@ class Lookup(Command):
 
     def __init__(self, statement: Select[Any]) -> None:
         super().__init__(statement)
-        self._row = namedtuple("Row", statement.selected_columns.keys())  # type: ignore[misc]
+        self._row: Any = namedtuple("Row", statement.selected_columns.keys())  # type: ignore[misc]
 
     def rows(self, connection: Connection, **values: object) -> list[Any]:
         """The rows, with their columns as attributes."""
         with closing(connection.connection.cursor()) as cursor:
             self._execute(cursor, connection.dialect, values)
-            return list(map(self._row._make, cursor.fetchall()))  # type: ignore[attr-defined]
+            return list(map(self._row._make, cursor.fetchall()))
 
     def first(self, connection: Connection, **values: object) -> Any:
         """The first row, or None."""

@@ -13,7 +13,6 @@ from registry.core.signing import Signer
 from registry.errors import Conflict, Malformed, NotFound, RegistryError, Unavailable
 from registry.sdk.account import Account
 from registry.sdk.audit import Audit
-from registry.sdk.collecting import Collector
 from registry.sdk.fees import Fees
 from registry.sdk.http import Http
 from registry.sdk.members import Members
@@ -137,13 +136,7 @@ class Client:
     ) -> list[Receipt | SubmissionStatus | RegistryError]:
         """Register `Work`s, or mappings of what `submit` takes, in arrays of 200; what became of each."""
         prepared = self._submitter.prepare_many(works)
-        refusals = self._submitter.send_many(prepared)
-        sent = [p.version_id for p, refusal in zip(prepared, refusals, strict=True) if refusal is None]
-        found = Collector(self._session.http).collect(sent, timeout_s if wait else None)
-        return [
-            found[item.version_id] if refusal is None else refusal
-            for item, refusal in zip(prepared, refusals, strict=True)
-        ]
+        return self._submitter.register_many(prepared, timeout_s if wait else None)
 
     def submission(self, version_id: str) -> SubmissionStatus:
         """Where a submission stands."""

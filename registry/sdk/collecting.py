@@ -1,7 +1,9 @@
 """Receipts of many submissions by the page: the proof of a seal transaction is fetched and verified once."""
 
+import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from registry.core.receipt_proof import ProvenLog
@@ -19,7 +21,7 @@ from registry.sdk.receipts import Receipt, proven_logs
 from registry.wire import ReceiptBody, ReceiptProofBody, SubmissionStatus, parse_body
 
 PAGE = 100  # so many names make a request line of 8 KiB, which every proxy takes
-_POLL_S = 10
+_POLL_S = 2  # who is interrupted waits no longer than that
 
 
 class Collector:
@@ -27,23 +29,38 @@ class Collector:
 
     def __init__(self, http: Http) -> None:
         self._http = http
+        self._until = math.inf
         self._proven: dict[tuple[str, str], tuple[ReceiptProofBody, Sequence[ProvenLog]]] = {}
 
     def collect(
-        self, version_ids: Sequence[str], timeout_s: float | None
+        self, sending: Iterable[Sequence[str]], timeout_s: float | None
     ) -> Mapping[str, Receipt | SubmissionStatus | RegistryError]:
-        """The verified receipt of each, SealTimeout for what is not sealed in time; without it the status."""
-        if timeout_s is None:
-            return self._statuses(version_ids)
-        return self._receipts(version_ids, time.monotonic() + timeout_s)
+        """The verified receipt of each id that `sending` hands over, fetched while it sends the next ones.
 
-    def _receipts(self, version_ids: Sequence[str], until: float) -> dict[str, Receipt | RegistryError]:
+        SealTimeout for what is not sealed `timeout_s` seconds after the last; without it the status of each.
+        """
+        if timeout_s is None:
+            return self._statuses([version_id for part in sending for version_id in part])
+        beside = ThreadPoolExecutor(1, "receipts")
+        found: dict[str, Receipt | SubmissionStatus | RegistryError] = {}
+        self._until = math.inf
+        try:
+            parts = [beside.submit(self._receipts, part) for part in sending]
+            self._until = time.monotonic() + timeout_s
+            for part in parts:
+                found |= part.result()
+        finally:
+            self._until = -math.inf
+            beside.shutdown(cancel_futures=True)
+        return found
+
+    def _receipts(self, version_ids: Sequence[str]) -> dict[str, Receipt | RegistryError]:
         found: dict[str, Receipt | RegistryError] = {}
         for start in range(0, len(version_ids), PAGE):
             waiting = list(version_ids[start : start + PAGE])
             while waiting:
-                left = until - time.monotonic()
-                statuses = self.page(waiting, max(0, min(_POLL_S, int(left))))
+                left = self._until - time.monotonic()
+                statuses = self.page(waiting, int(max(0, min(_POLL_S, left))))
                 for version_id in waiting:
                     settled = _settled(statuses.get(version_id), version_id)
                     if settled is not None:

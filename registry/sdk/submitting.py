@@ -1,7 +1,7 @@
 """Submit: hash locally, build and sign, upload what is missing, wait for the seal."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from registry.errors import (
     VerificationFailed,
 )
 from registry.sdk.carrying import upload_small
-from registry.sdk.collecting import ended
+from registry.sdk.collecting import Collector, ended
 from registry.sdk.files import LocalFile, pieces_of, read_files, root_of
 from registry.sdk.http import problem_error
 from registry.sdk.receipts import Receipt
@@ -40,6 +40,7 @@ Quote = QuoteBody
 CLASSES = {"standard": FeeClass.STANDARD, "priority": FeeClass.PRIORITY}
 _POLL_S = 10
 _ARRAY = 200
+_UPLOADED = 1_000  # content of so many goes before them, in as few requests as it fits in
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,15 +126,29 @@ class Submitter:
         self._http.post("/v1/submissions", prepared.signed.model_dump(mode="json"))
         return self.status(prepared.version_id)
 
-    def send_many(self, prepared: Sequence[Prepared]) -> list[RegistryError | None]:
-        """Upload and submit arrays of up to 200; per item None or why it was refused."""
-        upload_small(self._http, prepared)
-        results: list[RegistryError | None] = []
-        for start in range(0, len(prepared), _ARRAY):
-            part = prepared[start : start + _ARRAY]
-            body = [item.signed.model_dump(mode="json") for item in part]
-            results += [_outcome(item) for item in self._http.post("/v1/submissions", body)]
-        return results
+    def register_many(
+        self, prepared: Sequence[Prepared], timeout_s: float | None
+    ) -> list[Receipt | SubmissionStatus | RegistryError]:
+        """Send these and collect their receipts meanwhile; without a timeout, where each stands once sent."""
+        refusals: list[RegistryError | None] = []
+
+        def sending() -> Iterator[list[str]]:
+            for part in self.send_many(prepared):
+                sent = prepared[len(refusals) : len(refusals) + len(part)]
+                refusals.extend(part)
+                yield [item.version_id for item, refusal in zip(sent, part, strict=True) if refusal is None]
+
+        found = Collector(self._http).collect(sending(), timeout_s)
+        return [refusal or found[item.version_id] for item, refusal in zip(prepared, refusals, strict=True)]
+
+    def send_many(self, prepared: Sequence[Prepared]) -> Iterator[list[RegistryError | None]]:
+        """Upload and submit array by array, of up to 200; per item of an array None or why it was refused."""
+        for start in range(0, len(prepared), _UPLOADED):
+            whole = prepared[start : start + _UPLOADED]
+            upload_small(self._http, whole)
+            for first in range(0, len(whole), _ARRAY):
+                body = [item.signed.model_dump(mode="json") for item in whole[first : first + _ARRAY]]
+                yield [_outcome(item) for item in self._http.post("/v1/submissions", body)]
 
     def status(self, version_id: str, wait_s: int = 0) -> SubmissionStatus:
         """Where a submission stands."""

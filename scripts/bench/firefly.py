@@ -95,7 +95,7 @@ def _one_by_one(found: Installation, works: Sequence[Prepared]) -> float:
         upload_small(client._session.http, works)
         start = time.perf_counter()
         crowd(urlsplit(found.url).port or 80, requests, CLIENTS)
-        receipts = Collector(client._session.http).collect([work.version_id for work in works], 600)
+        receipts = Collector(client._session.http).collect([[work.version_id for work in works]], 600)
         took = time.perf_counter() - start
     if not all(isinstance(receipt, Receipt) for receipt in receipts.values()):
         raise RuntimeError("a submission has no receipt")

@@ -33,7 +33,6 @@ from through import anvil
 
 from registry.keystore import create_development_keystore
 from registry.sdk import Client
-from registry.sdk.collecting import Collector
 from registry.sdk.submitting import Prepared, Submitter, Work
 
 TIMES = 20
@@ -184,10 +183,10 @@ def main(home: str, url: str, arrays: int) -> None:
         os.nice(5)
         print("ready", flush=True)
         while sys.stdin.readline():
-            _flood(client, submitter, url, signed)
+            _flood(submitter, url, signed)
 
 
-def _flood(client: Client, submitter: Submitter, url: str, arrays: list[list[Prepared]]) -> None:
+def _flood(submitter: Submitter, url: str, arrays: list[list[Prepared]]) -> None:
     stopped = threading.Event()
     served = [0] * TIMES
     sealed = [0]
@@ -202,8 +201,7 @@ def _flood(client: Client, submitter: Submitter, url: str, arrays: list[list[Pre
                 print("too few were signed: a flood that dried up measures nothing", file=sys.stderr)
                 os._exit(1)
             array = arrays.pop()
-            submitter.send_many(array)
-            Collector(client._session.http).collect([work.version_id for work in array], 600)
+            submitter.register_many(array, 600)
             sealed[0] += len(array)
 
     threads = [threading.Thread(target=download, args=(number,)) for number in range(TIMES)]

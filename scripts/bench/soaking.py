@@ -47,7 +47,8 @@ class Run:
             done = first
             for works in _arrays(self._found, weights, first, count):
                 sent = time.perf_counter()
-                if refused := [refusal for refusal in submitter.send_many(works) if refusal is not None]:
+                (outcomes,) = submitter.send_many(works)
+                if refused := [refusal for refusal in outcomes if refusal is not None]:
                     raise RuntimeError(f"{len(refused)} were refused: {refused[0]}")
                 self._taken.append(time.perf_counter() - sent)
                 under_way.append((works, sent))
@@ -57,7 +58,7 @@ class Run:
                         self._sample(done, done - first, time.monotonic() - begun)
 
     def _collect(self, collector: Collector, works: list[Prepared], sent: float) -> int:
-        receipts = collector.collect([work.version_id for work in works], 3_600)
+        receipts = collector.collect([[work.version_id for work in works]], 3_600)
         self._sealed.append(time.perf_counter() - sent)
         for receipt in receipts.values():
             if not isinstance(receipt, Receipt):

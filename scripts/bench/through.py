@@ -23,7 +23,6 @@ from kit import NAIVE_GAS, ROOT, Result, naive_call, naive_code, sign
 
 from registry.chain.rpc import RpcChain
 from registry.chain.sender import Sender
-from registry.sdk.collecting import Collector
 from registry.sdk.receipts import Receipt
 from registry.sdk.submitting import Prepared, Submitter, Work
 
@@ -73,12 +72,10 @@ def prepared(found: Installation, weights: Path, count: int, run: str, first: in
 def registered(found: Installation, works: list[Prepared]) -> float:
     """Registrations per second, from the first byte sent to the last receipt verified."""
     with found.client() as client:
-        submitter, collector = Submitter(client._session), Collector(client._session.http)
         start = time.perf_counter()
-        refusals = [refusal for refusal in submitter.send_many(works) if refusal is not None]
-        receipts = collector.collect([work.version_id for work in works], 1_800)
+        receipts = Submitter(client._session).register_many(works, 1_800)
         whole = time.perf_counter() - start
-    refused = refusals or [one for one in receipts.values() if not isinstance(one, Receipt)]
+    refused = [one for one in receipts if not isinstance(one, Receipt)]
     if refused:
         raise RuntimeError(f"{len(refused)} of {len(works)} have no receipt: {refused[0]}")
     return len(works) / whole

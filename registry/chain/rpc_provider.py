@@ -10,6 +10,7 @@ from urllib.parse import unquote, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 import urllib3
+from pydantic_core import from_json
 from urllib3.util import make_headers, parse_url
 from web3.providers.base import JSONBaseProvider
 
@@ -39,7 +40,7 @@ class KeptProvider(JSONBaseProvider):
         )
         if answer.status != 200:
             raise urllib3.exceptions.HTTPError(f"HTTP status {answer.status}")
-        return self.decode_rpc_response(answer.data)
+        return from_json(answer.data)
 
     def close(self) -> None:
         """Close the connections that nobody uses now."""

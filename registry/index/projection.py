@@ -18,11 +18,11 @@ from registry.index.events import PROJECTORS
 from registry.index.growth import Rows
 from registry.index.records import BlockMark, Line, Readable
 from registry.index.release import prepare
+from registry.index.rows import newest_block
 from registry.statements import Among, Lookup
 
 # Older block rows only serve a walk back after a reorganisation; those with events stay.
 _KEPT_BLOCKS = 1024
-_NEWEST = Lookup(select(t.blocks).order_by(t.blocks.c.number.desc()).limit(1))
 _READ = Lookup(select(t.manifests.c.digest).where(Among(t.manifests.c.digest)))
 _ARGS = json.JSONEncoder(separators=(",", ":"), sort_keys=True)
 
@@ -37,7 +37,7 @@ class Projection:
     def cursor(self) -> BlockMark | None:
         """The last projected block."""
         with reading(self._engine) as connection:
-            return _cursor(connection)
+            return newest_block(connection)
 
     def hash_at(self, number: int) -> bytes | None:
         """The hash this projection saw at a height, None where it was not kept."""
@@ -60,7 +60,7 @@ class Projection:
         """
         lines = list(lines)
         with writing(self._engine) as connection:
-            if _cursor(connection) != after:
+            if newest_block(connection) != after:
                 return False
             marks = [{"number": b.number, "hash": hex32(b.hash), "time": b.time} for b in blocks]
             add_rows(connection, t.blocks, marks)
@@ -148,11 +148,6 @@ def _forget(connection: Connection, before: int, now: int) -> None:
     busy = select(t.events.c.block).where(t.events.c.block == number).exists()
     if now > _KEPT_BLOCKS:
         connection.execute(delete(t.blocks).where(aged, ~busy))
-
-
-def _cursor(connection: Connection) -> BlockMark | None:
-    row = _NEWEST.first(connection)
-    return None if row is None else BlockMark(row.number, bytes.fromhex(row.hash[2:]), row.time)
 
 
 def _event_row(line: Line) -> dict[str, object]:

@@ -29,6 +29,7 @@ from registry.index.rows import (
     model_key,
     model_row,
     names_manifest,
+    newest_block,
     raw_bytes,
     resolved,
     seal_query,
@@ -239,8 +240,7 @@ class Index(Relations):
     def tip(self) -> BlockMark | None:
         """The last projected block."""
         with reading(self.engine) as connection:
-            row = connection.execute(select(t.blocks).order_by(t.blocks.c.number.desc()).limit(1)).first()
-        return None if row is None else BlockMark(row.number, bytes.fromhex(row.hash[2:]), row.time)
+            return newest_block(connection)
 
     def events_until(self, block: int) -> int:
         """How many events of the chain are projected up to this block."""

@@ -11,8 +11,16 @@ from registry.core.refs import CHAMPION, Reference
 from registry.core.version import Version
 from registry.errors import Conflict
 from registry.index import schema as t
-from registry.index.records import MemberRow, ModelRow, SealRow, VersionRow
+from registry.index.records import BlockMark, MemberRow, ModelRow, SealRow, VersionRow
 from registry.statements import Lookup
+
+_NEWEST = Lookup(select(t.blocks).order_by(t.blocks.c.number.desc()).limit(1))
+
+
+def newest_block(connection: Connection) -> BlockMark | None:
+    """The last projected block."""
+    row = _NEWEST.first(connection)
+    return None if row is None else BlockMark(row.number, bytes.fromhex(row.hash[2:]), row.time)
 
 
 def current_status() -> Select[tuple[int]]:

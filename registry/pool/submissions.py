@@ -11,7 +11,6 @@ from typing import Any
 
 from sqlalchemy import (
     Engine,
-    Row,
     bindparam,
     delete,
     func,
@@ -37,7 +36,17 @@ _RESERVED = Lookup(
 )
 _NAMED = Among(submissions.c.version_id)
 _ROWS = Lookup(select(submissions).where(_NAMED))
-_STATES = Lookup(select(submissions.c.state).where(_NAMED))
+_PENDING = Lookup(
+    select(submissions.c.version_id).where(_NAMED, submissions.c.state == PoolState.PENDING.value)
+)
+_AFTER = (
+    select(submissions)
+    .where(submissions.c.sequence > bindparam("after"))
+    .order_by(submissions.c.sequence)
+    .limit(bindparam("limit"))
+)
+_ANY_AFTER = Lookup(_AFTER)
+_AFTER_IN = Lookup(_AFTER.where(submissions.c.state == bindparam("state")))
 _RECEIVED = Lookup(select(submissions.c.version_id, submissions.c.received).where(_NAMED))
 _PROMISES = Lookup(select(submissions.c.version_id, submissions.c.promise).where(_NAMED))
 _DELETE = Command(delete(submissions).where(_NAMED))
@@ -78,9 +87,9 @@ class Pool:
         rows = self._each(_RECEIVED, version_ids)
         return {VersionId(parse_hex32(row.version_id)): row.received for row in rows}
 
-    def has_pending(self, version_ids: Iterable[VersionId]) -> bool:
-        """Whether any of those versions waits here for its seal."""
-        return any(row.state == PoolState.PENDING for row in self._each(_STATES, version_ids))
+    def still_pending(self, version_ids: Iterable[VersionId]) -> list[VersionId]:
+        """Those of the versions that wait here for their seal."""
+        return [VersionId(parse_hex32(row.version_id)) for row in self._each(_PENDING, version_ids)]
 
     def promised_by(self, log: str, version_ids: Iterable[VersionId]) -> set[VersionId]:
         """Those of the versions that the gateway with this log took in: several may share a pool."""
@@ -120,12 +129,11 @@ class Pool:
         """The same as it lies in the file."""
         return [filed_of(row) for row in self._page(state, limit, after)]
 
-    def _page(self, state: PoolState | None, limit: int, after: int) -> Sequence[Row[Any]]:
-        query = select(submissions).where(submissions.c.sequence > after)
-        if state is not None:
-            query = query.where(submissions.c.state == state)
+    def _page(self, state: PoolState | None, limit: int, after: int) -> Sequence[Any]:
         with reading(self._engine) as connection:
-            return connection.execute(query.order_by(submissions.c.sequence).limit(limit)).all()
+            if state is None:
+                return _ANY_AFTER.rows(connection, after=after, limit=limit)
+            return _AFTER_IN.rows(connection, after=after, limit=limit, state=state.value)
 
     def count(self, state: PoolState) -> int:
         """How many entries are in a state."""

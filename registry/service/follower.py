@@ -67,8 +67,8 @@ class Follower:
         """Follow until told to stop; a failing chain is waited for, a deep reorganisation ends it."""
         while not stop.is_set():
             try:
-                if not self.step():
-                    self._link.wait_head(self._position, _IDLE_S)
+                self._follow(self._link.wait_head(self._position, _IDLE_S))
+                self.read_manifests()
                 if self.failure is not None:
                     self.failure = None
             except ChainReorganised as e:
@@ -92,7 +92,13 @@ class Follower:
 
     def step(self) -> bool:
         """Project the next run of blocks; False when there was nothing new."""
-        cursor, head = self._projection.cursor(), self._link.head()
+        moved = self._follow(self._link.head())
+        if not moved:
+            self.read_manifests()
+        return moved
+
+    def _follow(self, head: Head) -> bool:
+        cursor = self._projection.cursor()
         if cursor is not None and self._hash_at(cursor.number, head) != cursor.hash:
             self._walk_back(cursor)
             return True
@@ -101,7 +107,6 @@ class Follower:
         last = min(head.number, first + _RUN - 1)
         if last < first:
             self._note(last)
-            self.read_manifests()
             return False
         events = self._contracts.events(first, last)
         # The head as it was seen before its events: what replaced it meanwhile is told by their blocks' hash.

@@ -13,7 +13,7 @@ from registry.chain.gateway import Contracts
 from registry.core.ids import Address, Role, VersionId, hex32, parse_hex32
 from registry.core.lifecycle import State
 from registry.errors import Malformed
-from registry.index import Index
+from registry.index import BlockMark, Index
 from registry.pool import Filed, Pool, PoolState
 from registry.service.receipts import Receipts
 
@@ -36,16 +36,17 @@ class StatusPage:
 class ReceiptPage:
     """Submissions with their receipts; the proof of a seal transaction stands once for all its items.
 
-    Each item is the JSON text of a `SubmissionStatus`.
+    Each item is the JSON text of a `SubmissionStatus`, each proof that of a `ReceiptProofBody` or None where
+    the chain gives none, by the transaction's hash.
     """
 
     items: list[str]
-    proofs: Mapping[str, Json]
+    proofs: Mapping[str, str | None]
 
     def json(self) -> bytes:
         """The page as it is answered: a promise is passed on as it lies in the pool."""
-        proofs = _text(self.proofs)
-        return f'{{"items":[{",".join(self.items)}],"next":null,"proofs":{proofs}}}'.encode()
+        proofs = ",".join(f'"{tx_hash}":{proof}' for tx_hash, proof in self.proofs.items() if proof)
+        return f'{{"items":[{",".join(self.items)}],"next":null,"proofs":{{{proofs}}}}}'.encode()
 
 
 class Pages:
@@ -77,20 +78,15 @@ class Pages:
         What never came to this gateway is left out.
         """
         until = time.monotonic() + wait_s
-        seen = self._pool.changes
-        while self._pool.has_pending(version_ids):
-            left = until - time.monotonic()
-            if left <= 0:
-                break
-            seen = self._pool.wait(seen, min(left, 1.0))
+        self._wait(version_ids, until)
         filed = self._pool.filed_of(version_ids)
         rows = self._index.seals(version_ids)
-        final = self._final()
+        final = self._final(self._tip())
         items, proofs = [], {}
         for version_id in version_ids:
             one, row = filed.get(version_id), rows.get(version_id)
             if row is not None:
-                proofs[hex32(row.tx_hash)] = self._receipts.proof(row)
+                proofs[hex32(row.tx_hash)] = self._receipts.proof_text(row)
                 stands = (State.FINAL if row.block <= final else State.SEALED).value
                 head = _status(one, stands) if one else {"version_id": hex32(version_id), "state": stands}
                 promise = (one.promise if one else None) or "null"
@@ -99,26 +95,38 @@ class Pages:
             elif one is not None:
                 (stands,) = self._states([one])
                 items.append(_item(_status(one, stands), _UNSHOWN, "null"))
-        return ReceiptPage(items, {tx_hash: proof for tx_hash, proof in proofs.items() if proof is not None})
+        return ReceiptPage(items, proofs)
 
-    def _final(self) -> int:
+    def _wait(self, version_ids: Sequence[VersionId], until: float) -> None:
+        seen = self._pool.changes
+        waiting = self._pool.still_pending(version_ids)
+        while waiting and (left := until - time.monotonic()) > 0:
+            seen = self._pool.wait(seen, min(left, 1.0))
+            # As long as the last one waits the others need not be looked for.
+            if not self._pool.still_pending(waiting[-1:]):
+                waiting = self._pool.still_pending(waiting)
+
+    def _tip(self) -> BlockMark:
+        """The newest block that the rows of a page can be of: a page is of one moment."""
+        return self._index.tip() or BlockMark(-1, b"", 0)
+
+    def _final(self, tip: BlockMark) -> int:
         """The newest block that this chain trusts."""
-        link = self._contracts.link
-        return link.head().number - link.confirmations
+        return tip.number - self._contracts.link.confirmations
 
     def _states(self, filed: Sequence[Filed]) -> list[str]:
         """What chain and clock say of entries that the pool calls pending or sealed."""
         if not filed:
             return []
-        head = self._contracts.link.head()
+        tip = self._tip()
         parents = [_parents(one) for one in filed]
         named = {VersionId(parse_hex32(parent)) for of_one in parents for parent in of_one}
         here = {hex32(parent) for parent in self._index.sealed(named)} if named else set()
         sealed = [parse_hex32(one.version_id) for one in filed if one.state == PoolState.SEALED]
         places = self._index.places(map(VersionId, sealed)) if sealed else {}
-        final = head.number - self._contracts.link.confirmations
+        final = self._final(tip)
         return [
-            _state(one, here.issuperset(of_one), head.time, places, final)
+            _state(one, here.issuperset(of_one), tip.time, places, final)
             for one, of_one in zip(filed, parents, strict=True)
         ]
 

@@ -22,6 +22,7 @@ class Receipts:
         self._log = chain_log
         # A proof of a full batch takes 200 KiB; a page asks for those of some blocks, again and again.
         self._proof = lru_cache(maxsize=64)(self._prove)
+        self._proof_text = lru_cache(maxsize=64)(self._write_proof)
 
     def is_final(self, block: int) -> bool:
         """Whether so many blocks follow that this chain trusts it."""
@@ -60,10 +61,9 @@ class Receipts:
             "log": None,
         }
 
-    def proof(self, row: SealRow) -> dict[str, object] | None:
+    def proof_text(self, row: SealRow) -> str | None:
         """The JSON of the receipt proof of a version's seal transaction, None where the chain gives none."""
-        found = self._proof(row.tx_hash, row.block_hash)
-        return None if found is None else found.model_dump(mode="json")
+        return self._proof_text(row.tx_hash, row.block_hash)
 
     def _logged(self, version_id: str) -> LogProofBody | None:
         """Where the chain log holds the seal; None until a checkpoint covers it, a second later."""
@@ -83,6 +83,10 @@ class Receipts:
         # The block's hash is part of the key: after a reorganisation the same transaction has another proof.
         proof = self._contracts.link.receipt_proof(tx_hash)
         return None if proof is None else proof_body(proof)
+
+    def _write_proof(self, tx_hash: bytes, block_hash: bytes) -> str | None:
+        found = self._prove(tx_hash, block_hash)
+        return None if found is None else found.model_dump_json()
 
 
 def proof_body(proof: ReceiptProof) -> ReceiptProofBody:

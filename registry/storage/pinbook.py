@@ -7,9 +7,10 @@ from registry.core.cid import Cid
 from registry.storage.base import Pin
 from registry.storage.sqlite import Database
 
+# By owner: what one version pins lies on one page. A book of an earlier release, which is by CID, serves too.
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS pin(
-    cid BLOB NOT NULL, owner TEXT NOT NULL, PRIMARY KEY (cid, owner)) WITHOUT ROWID;
+    cid BLOB NOT NULL, owner TEXT NOT NULL, PRIMARY KEY (owner, cid)) WITHOUT ROWID;
 """
 
 

@@ -144,9 +144,9 @@ def test_what_lies_in_the_file_says_what_the_entries_say(pool: Pool) -> None:
     assert (filed[1].submitter, filed[1].state, filed[1].deadline) == (BO, PoolState.SEALED, 2_000)
     assert pool.filed(PoolState.PENDING, limit=9, after=filed[0].sequence) == []
     unknown = VersionId(bytes(32))
-    assert pool.has_pending([second.version_id, unknown, first.version_id])
-    assert not pool.has_pending([second.version_id, unknown])
-    assert not pool.has_pending([])
+    assert pool.still_pending([second.version_id, unknown, first.version_id]) == [first.version_id]
+    assert pool.still_pending([second.version_id, unknown]) == []
+    assert pool.still_pending([]) == []
 
 
 def test_many_writers_at_once_lose_nothing_and_wait_for_each_other(pool: Pool) -> None:

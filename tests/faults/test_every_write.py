@@ -16,6 +16,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial, wraps
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from conftest import Live, write_weights
@@ -29,7 +30,8 @@ from registry.chain.embedded import EmbeddedChain
 from registry.cli.serving import in_background
 from registry.config import Home, load_settings
 from registry.core.ids import hex32, sha256, to_address
-from registry.errors import ChainUnavailable, Conflict, StoreUnavailable, Unavailable
+from registry.core.manifest import Manifest
+from registry.errors import ChainUnavailable, Conflict, NotFound, StoreUnavailable, Unavailable
 from registry.index import Projection
 from registry.pool import Pool, Uploads
 from registry.pool.contributions import Contributions
@@ -120,6 +122,29 @@ def submitted(live: Live, folder: Path, label: str) -> None:
         until_done(lambda: client.retrieve(receipt.version_id, folder / f"{label}-back"))
 
 
+def late(live: Live, folder: Path, label: str) -> None:
+    """One version whose manifest the store did not hold when its block came: it is read afterwards."""
+    follower, missed = live.running.gateway.service.follower, threading.Event()
+    read = follower._read_manifest
+
+    def at_first_not_held(digest: bytes) -> Manifest:
+        if not missed.is_set():
+            missed.set()
+            raise NotFound("the content comes late")
+        return read(digest)
+
+    weights = write_weights(folder / f"{label}.safetensors", len(label) + sum(map(ord, label)))
+    with live.client() as client, patch.object(follower, "_read_manifest", at_first_not_held):
+        receipt = client.submit(f"local/{label}", [weights], {"tags": [label]})
+        assert missed.is_set()
+        for _ in range(100):
+            found = [one for one in client.search(tag=label) if one.manifest is not None]
+            if found:
+                break
+            time.sleep(0.1)
+        assert [one.version_id for one in found] == [receipt.version_id]
+
+
 def anchored(live: Live, folder: Path, label: str) -> None:
     """The gateway log, with something new in it, is on the chain at its published size."""
     submitted(live, folder, label)
@@ -151,6 +176,7 @@ WRITES: dict[str, tuple[type, str, Callable[[Live, Path, str], None]]] = {
     "seal-content": (EmbeddedStore, "put_car", submitted),
     "seal-pin": (EmbeddedStore, "pin_each", submitted),
     "seal-projection": (Projection, "apply", submitted),
+    "seal-late-manifest": (Projection, "add_manifests", late),
     "seal-pool": (Pool, "mark", submitted),
     "anchor-checkpoint": (LogStore, "publish", anchored),
     "anchor-cosignatures": (LogStore, "add_cosignatures", anchored),

@@ -173,23 +173,21 @@ class Recount:
         self.ledger.close()
         views = [self.ledger.estimates.get(miner) for miner in miners] if epoch else []
         rebate = self.ledger.rebate
-        taxes = (0, 0, self.ledger.carry, 0)
-        if rebate is not None:
-            taxes = (rebate.inside, rebate.outside, rebate.carry, rebate.count)
+        # Where fewer than two share there was no tax, and no rebate is begun.
+        taxes = (0, 0, self.ledger.carry) if rebate is None else (rebate.inside, rebate.outside, rebate.carry)
+        accounts = self.ledger.roll.active(epoch)
         found = {
             "epoch": epoch,
             "estH": lower_median([v.high if v else 0 for v in views]) if views else 0,
             "estL": lower_median([v.low if v else 0 for v in views]) if views else 0,
             "tauH": self.ledger.tau[0],
             "tauL": self.ledger.tau[1],
-            **dict(zip(("taxes", "outside", "carry", "accounts"), taxes, strict=True)),
+            **dict(zip(("taxes", "outside", "carry"), taxes, strict=True)),
+            "accounts": accounts,
         }
         for name, value in found.items():
             self._compare(event, f"{name} of epoch {epoch}", event.number(name), value)
-        self._note(epoch, epoch, is_idle=False, taxes=taxes[0] + taxes[1], accounts=taxes[3])
-        if taxes[3] < 2:
-            # The contract begins no rebate that nobody could share.
-            self.ledger.pay_rebates(len(self.ledger.roll.lines))
+        self._note(epoch, epoch, is_idle=False, taxes=taxes[0] + taxes[1], accounts=accounts)
 
     def _idle_closed(self, event: MarketEvent) -> None:
         first, last = event.number("first"), event.number("last")

@@ -56,6 +56,22 @@ def test_a_recount_from_events_alone_is_the_contract_to_the_wei(seed):
     assert counted.epochs[-1].last == registry.read("openEpoch")[0] - 1
 
 
+def test_an_account_alone_is_counted_though_it_shares_with_nobody():
+    twins = Alone(random.Random(100))
+    for _ in range(3):
+        twins.seal_some()
+        twins.close()
+    counted = recount(twins, told(twins))
+    assert counted.differences == []
+    assert [(epoch.accounts, epoch.taxes) for epoch in counted.epochs] == [(1, 0)] * 3
+
+
+class Alone(Twins):
+    """A history in which one account pays."""
+
+    names = (1,)
+
+
 @pytest.mark.parametrize(
     ("event", "argument"),
     [

@@ -61,7 +61,10 @@ def installation(folder: Path, settings: str = "") -> Iterator[Installation]:
 
 @contextmanager
 def on_anvil(folder: Path, rpc: str, miners: int) -> Iterator[Installation]:
-    """A gateway and its miners, one process each; the consortium is deployed and peopled first."""
+    """A gateway and its miners, one process each; the consortium is deployed and peopled first.
+
+    The gateway keeps to one core, as docs/operations.md says.
+    """
     home = Home(folder / "home").make()
     _write_settings(home.root, rpc)
     settings = load_settings(home, {}, folder=home.root).settings
@@ -76,7 +79,7 @@ def on_anvil(folder: Path, rpc: str, miners: int) -> Iterator[Installation]:
     finally:
         link.close()
     with ExitStack() as stack:
-        serving = stack.enter_context(_command(["serve", "--port", "0"], home.root))
+        serving = stack.enter_context(_command(["serve", "--port", "0"], home.root, _on_one_core()))
         url = _said(serving[1], r"serves at (http\S+)")
         pids = []
         for number in range(1, miners + 1):
@@ -136,11 +139,11 @@ def _write_settings(home: Path, rpc: str, more: str = "") -> None:
 
 
 @contextmanager
-def _command(arguments: Sequence[str], home: Path) -> Iterator[tuple[int, Path]]:
+def _command(arguments: Sequence[str], home: Path, within: Sequence[str] = ()) -> Iterator[tuple[int, Path]]:
     log = home / f"{arguments[0]}.log"
     with log.open("wb") as out:
         process = subprocess.Popen(
-            [sys.executable, "-m", "registry.cli", *arguments, "--home", str(home)],
+            [*within, sys.executable, "-m", "registry.cli", *arguments, "--home", str(home)],
             stdout=out,
             stderr=subprocess.STDOUT,
             env=_surroundings(home),
@@ -151,6 +154,10 @@ def _command(arguments: Sequence[str], home: Path) -> Iterator[tuple[int, Path]]
     finally:
         process.terminate()
         process.wait(60)
+
+
+def _on_one_core() -> Sequence[str]:
+    return ("taskset", "--cpu-list", str(max(os.sched_getaffinity(0))))
 
 
 def _surroundings(home: Path) -> Mapping[str, str]:

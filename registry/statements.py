@@ -102,6 +102,7 @@ class Lookup(Command):
 
     def __init__(self, statement: Select[Any]) -> None:
         super().__init__(statement)
+        # Its fields are known when the statement is, which no type checker can follow.
         self._row: Any = namedtuple("Row", statement.selected_columns.keys())  # type: ignore[misc]
 
     def rows(self, connection: Connection, **values: object) -> list[Any]:

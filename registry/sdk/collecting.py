@@ -3,7 +3,7 @@
 import math
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 from registry.core.receipt_proof import ProvenLog
@@ -42,16 +42,21 @@ class Collector:
         if timeout_s is None:
             return self._statuses([version_id for part in sending for version_id in part])
         beside = ThreadPoolExecutor(1, "receipts")
+        parts: list[Future[dict[str, Receipt | RegistryError]]] = []
         found: dict[str, Receipt | SubmissionStatus | RegistryError] = {}
         self._until = math.inf
         try:
-            parts = [beside.submit(self._receipts, part) for part in sending]
+            for sent in sending:
+                parts.append(beside.submit(self._receipts, sent))
             self._until = time.monotonic() + timeout_s
             for part in parts:
                 found |= part.result()
         finally:
             self._until = -math.inf
-            beside.shutdown(cancel_futures=True)
+            for part in parts:
+                part.cancel()
+            beside.submit(self._http.release)
+            beside.shutdown()
         return found
 
     def _receipts(self, version_ids: Sequence[str]) -> dict[str, Receipt | RegistryError]:

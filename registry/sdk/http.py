@@ -58,6 +58,10 @@ class Http:
         """Close every connection, of whichever thread."""
         self._closing()
 
+    def release(self) -> None:
+        """Close the connection of this thread, which will ask no more."""
+        self._drop()
+
     def get(self, path: str, query: Mapping[str, object] | None = None) -> Any:
         """The JSON answer of a GET."""
         return self._json("GET", _target(path, query), b"", {})

@@ -67,7 +67,10 @@ class Follower:
         """Follow until told to stop; a failing chain is waited for, a deep reorganisation ends it."""
         while not stop.is_set():
             try:
-                self._follow(self._link.wait_head(self._position, _IDLE_S))
+                head = self._link.wait_head(self._position, _IDLE_S)
+                # What was walked back is projected anew at once: the chain may be no higher than it was.
+                while self._follow(head) and not stop.is_set():
+                    pass
                 self.read_manifests()
                 if self.failure is not None:
                     self.failure = None

@@ -82,6 +82,8 @@ class Pages:
         filed = self._pool.filed_of(version_ids)
         rows = self._index.seals(version_ids)
         final = self._final(self._tip())
+        unsealed = [one for version_id, one in filed.items() if version_id not in rows]
+        states = dict(zip((one.version_id for one in unsealed), self._states(unsealed), strict=True))
         items, proofs = [], {}
         for version_id in version_ids:
             one, row = filed.get(version_id), rows.get(version_id)
@@ -93,8 +95,7 @@ class Pages:
                 receipt = f'{_text(self._receipts.bare(row))[:-1]},"promise":{promise}}}'
                 items.append(_item(head | {"model": row.model}, _UNSHOWN, receipt))
             elif one is not None:
-                (stands,) = self._states([one])
-                items.append(_item(_status(one, stands), _UNSHOWN, "null"))
+                items.append(_item(_status(one, states[one.version_id]), _UNSHOWN, "null"))
         return ReceiptPage(items, proofs)
 
     def _wait(self, version_ids: Sequence[VersionId], until: float) -> None:
@@ -107,7 +108,7 @@ class Pages:
                 waiting = self._pool.still_pending(waiting)
 
     def _tip(self) -> BlockMark:
-        """The newest block that the rows of a page can be of: a page is of one moment."""
+        """The newest projected block; read after the rows of a page, none of which is of a later one."""
         return self._index.tip() or BlockMark(-1, b"", 0)
 
     def _final(self, tip: BlockMark) -> int:
@@ -118,12 +119,12 @@ class Pages:
         """What chain and clock say of entries that the pool calls pending or sealed."""
         if not filed:
             return []
-        tip = self._tip()
         parents = [_parents(one) for one in filed]
         named = {VersionId(parse_hex32(parent)) for of_one in parents for parent in of_one}
         here = {hex32(parent) for parent in self._index.sealed(named)} if named else set()
         sealed = [parse_hex32(one.version_id) for one in filed if one.state == PoolState.SEALED]
         places = self._index.places(map(VersionId, sealed)) if sealed else {}
+        tip = self._tip()
         final = self._final(tip)
         return [
             _state(one, here.issuperset(of_one), tip.time, places, final)

@@ -80,6 +80,17 @@ def test_a_refusal_stands_in_its_place(client: Client, weights: Path) -> None:
     assert [type(one) for one in found] == [Receipt, Unauthenticated, Receipt]
 
 
+def test_each_collection_leaves_as_many_connections_as_it_found(client: Client, weights: Path) -> None:
+    http = client._session.http
+    counts = []
+    for number in range(3):
+        work = Work("local/again", [weights], {"description": str(number)})
+        assert isinstance(client.submit_many([work])[0], Receipt)
+        counts.append(len(http._opened))
+    assert counts == [1, 1, 1]
+    assert client.submit_many([]) == []
+
+
 class _Idle(BaseHTTPRequestHandler):
     """A gateway whose miners are away."""
 

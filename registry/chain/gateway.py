@@ -3,10 +3,12 @@
 Reads answer records; writes answer calldata, because keys never pass through here.
 """
 
+from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from registry.chain.base import ChainLink
+from registry.chain.base import Block, ChainLink
 from registry.chain.deployment import Deployment
 from registry.chain.encoding import read
 from registry.chain.events import Event, decode_log
@@ -14,6 +16,8 @@ from registry.core.ids import Address, FeeClass, Role, Status, VersionId, to_add
 from registry.core.note import ED25519, VerifierKey
 from registry.core.version import Domain, Version
 from registry.errors import ChainReorganised, NotFound
+
+_KEPT_EVENTS = 4_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +110,7 @@ class Contracts:
         self._names = {deployment.address(name): name for name in deployment.names}
         self._params: FeeParams | None = None
         self._start: int | None = None
+        self._read: dict[bytes, list[Event]] = {}  # of the blocks read last, by their hash
 
     def address(self, contract: str) -> Address:
         """Where a contract is."""
@@ -114,7 +119,35 @@ class Contracts:
     def events(self, first: int, last: int) -> list[Event]:
         """Every event of these contracts in blocks first to last, in chain order."""
         logs = self.link.logs(first, last, list(self._names))
-        return [decode_log(self._names[log.address], log) for log in logs]
+        events = [decode_log(self._names[log.address], log) for log in logs]
+        self._keep(events)
+        return events
+
+    def events_in(self, blocks: Sequence[Block]) -> list[Event]:
+        """The same of these blocks, one after the other; what was read of them lately is not read again.
+
+        NotFound when one of them is no longer in the chain.
+        """
+        known = [self._read.get(block.hash, ()) for block in blocks]
+        # Of a block without events nothing is kept: whether it has none, the chain is asked.
+        if all(known):
+            return [event for of_one in known for event in of_one]
+        events = self.events(blocks[0].number, blocks[-1].number)
+        if not {event.log.block_hash for event in events} <= {block.hash for block in blocks}:
+            raise NotFound(f"block {blocks[-1].number} changed while it was read", hint="it is read again")
+        return events
+
+    def _keep(self, events: Sequence[Event]) -> None:
+        of_block: defaultdict[bytes, list[Event]] = defaultdict(list)
+        for event in events[-_KEPT_EVENTS:]:
+            of_block[event.log.block_hash].append(event)
+        if len(events) > _KEPT_EVENTS:
+            del of_block[events[-_KEPT_EVENTS].log.block_hash]  # not all of its events are among them
+        kept = {**self._read, **of_block}
+        count = sum(map(len, kept.values()))
+        while count > _KEPT_EVENTS:
+            count -= len(kept.pop(next(iter(kept))))
+        self._read = kept
 
     def read(self, contract: str, function: str, *args: object) -> Any:
         """Call a view: the value it answers, a tuple where there are several; a refusal is its class."""

@@ -14,6 +14,7 @@ from registry.audit.logstore import LogStore
 from registry.audit.openings import OpeningStore
 from registry.audit.publisher import WitnessLink, publish_once
 from registry.audit.witness import OF_AN_ACCOUNT, Witness, WitnessAnswer
+from registry.chain.base import Block
 from registry.chain.deployment import Deployment
 from registry.chain.events import Event
 from registry.chain.gateway import Contracts
@@ -27,6 +28,7 @@ from registry.wiring.origins import CHAIN, GATEWAY, OPENINGS, follow, make_room,
 
 _log = logging.getLogger("registry.logs")
 _RUN = 500
+_FEW = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,15 +189,25 @@ class LogKeeper:
         first = max(self._contracts.deployment.start_block, known)
         while first <= final:
             last = min(final, first + _RUN - 1)
-            events = self._contracts.events(first, last)
+            events, blocks = self._read(first, last)
             if self._standing is None:
                 self._check_newest(events)
-            times = {number: link.block(number).time for number in {e.log.block_number for e in events}}
             self._logs.chain_feed.extend(
-                chain_event(event, times[event.log.block_number]) for event in events
+                chain_event(event, blocks[event.log.block_number].time) for event in events
             )
-            self._standing = link.block(last).hash
+            self._standing = blocks[last].hash
             first, self._fed = last + 1, last
+
+    def _read(self, first: int, last: int) -> tuple[list[Event], dict[int, Block]]:
+        """The events of these blocks, and at least the blocks that have some and the last one."""
+        link = self._contracts.link
+        if last - first < _FEW:
+            # The follower read them a moment ago.
+            blocks = [link.block(number) for number in range(first, last + 1)]
+            return self._contracts.events_in(blocks), {block.number: block for block in blocks}
+        events = self._contracts.events(first, last)
+        numbers = {last, *(event.log.block_number for event in events)}
+        return events, {number: link.block(number) for number in numbers}
 
     def _check_standing(self) -> None:
         """The newest block that the log was fed to is where it was; with it all before it are."""

@@ -67,22 +67,13 @@ def add_rows(connection: Connection, table: Table, rows: Sequence[Mapping[str, o
 
     The driver's own `executemany`: SQLAlchemy takes longer to bind a row than SQLite takes to write it.
     """
-    _insert(connection, table, rows, "")
-
-
-def add_new_rows(connection: Connection, table: Table, rows: Sequence[Mapping[str, object]]) -> None:
-    """Add those of the rows whose key is not taken."""
-    _insert(connection, table, rows, " ON CONFLICT DO NOTHING")
-
-
-def _insert(connection: Connection, table: Table, rows: Sequence[Mapping[str, object]], clause: str) -> None:
     if not rows:
         return
     compiled, texts = _insertion(table, tuple(rows[0]), connection.dialect)
     if _holds_nul(rows, texts):
         rows = [{name: _stored(value) for name, value in row.items()} for row in rows]
     with closing(connection.connection.cursor()) as cursor:
-        cursor.executemany(compiled.text + clause, [compiled.bound(row) for row in rows])
+        cursor.executemany(compiled.text, [compiled.bound(row) for row in rows])
 
 
 @lru_cache(maxsize=256)

@@ -24,15 +24,15 @@ def check_manifest_rows(engine: Engine) -> Iterator[Difference]:
     """Every manifest in the projection has its digest, and what is searched for is what it says."""
     with reading(engine) as connection:
         manifests = connection.execute(select(schema.manifests)).all()
-        fields: dict[str, list[tuple[str, object]]] = {}
+        fields: dict[int, list[tuple[str, object]]] = {}
         for row in connection.execute(select(schema.fields)):
             value = row.number if row.text is None else row.text
-            fields.setdefault(row.digest, []).append((row.key, value))
-    for digest in sorted(fields.keys() - {row.digest for row in manifests}):
-        yield Difference("projection", digest, "fields of a manifest that is not there")
+            fields.setdefault(row.manifest, []).append((row.key, value))
+    for number in sorted(fields.keys() - {row.number for row in manifests}):
+        yield Difference("projection", f"manifest {number}", "fields of a manifest that is not there")
     for row in manifests:
         try:
-            _check_manifest(row, fields.get(row.digest, []))
+            _check_manifest(row, fields.get(row.number, []))
         except RegistryError as e:
             yield Difference("projection", row.digest, e.message)
 

@@ -7,10 +7,10 @@ import json
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
-from sqlalchemy import Connection, Engine, delete, select
+from sqlalchemy import Connection, Engine, delete, func, select
 
 from registry.core.ids import hex32, name_hash
-from registry.database import add_new_rows, add_rows, reading, writing
+from registry.database import add_rows, reading, writing
 from registry.index import schema as t
 from registry.index.accounts import project_entries
 from registry.index.epochs import project_epochs
@@ -24,6 +24,7 @@ from registry.statements import Among, Lookup
 # Older block rows only serve a walk back after a reorganisation; those with events stay.
 _KEPT_BLOCKS = 1024
 _READ = Lookup(select(t.manifests.c.digest).where(Among(t.manifests.c.digest)))
+_LAST = Lookup(select(func.coalesce(func.max(t.manifests.c.number), 0).label("number")))
 _ARGS = json.JSONEncoder(separators=(",", ":"), sort_keys=True)
 
 
@@ -112,19 +113,22 @@ class Projection:
 
 def _add_manifests(connection: Connection, manifests: Iterable[Readable]) -> None:
     """A manifest is its digest's for ever: who read it before wrote the same rows."""
+    new = {manifest.digest: manifest for manifest in manifests}
+    for row in _READ.rows(connection, keys=list(new)):
+        del new[row.digest]
     bodies, fields = [], []
-    for manifest in manifests:
-        digest = manifest.digest
-        bodies.append(_manifest_row(manifest))
+    for of, manifest in enumerate(new.values(), _LAST.first(connection).number + 1):
+        bodies.append(_manifest_row(of, manifest))
         for place, (key, value) in enumerate(manifest.fields):
             text, number = (value, None) if isinstance(value, str) else (None, value)
-            fields.append({"digest": digest, "place": place, "key": key, "text": text, "number": number})
-    add_new_rows(connection, t.manifests, bodies)
-    add_new_rows(connection, t.fields, fields)
+            fields.append({"manifest": of, "place": place, "key": key, "text": text, "number": number})
+    add_rows(connection, t.manifests, bodies)
+    add_rows(connection, t.fields, fields)
 
 
-def _manifest_row(manifest: Readable) -> dict[str, object]:
+def _manifest_row(number: int, manifest: Readable) -> dict[str, object]:
     return {
+        "number": number,
         "digest": manifest.digest,
         "namespace": manifest.namespace,
         "name": manifest.name,

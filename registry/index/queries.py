@@ -136,7 +136,8 @@ class Index(Relations):
         """Sealed versions, oldest first, of which this is a file or the whole; at most `MAX_NAMING`."""
         by_file = (
             select(t.versions.c.version_id, t.versions.c.block, t.versions.c.log_index)
-            .join(t.fields, t.fields.c.digest == t.versions.c.manifest)
+            .join(t.manifests, t.manifests.c.digest == t.versions.c.manifest)
+            .join(t.fields, t.fields.c.manifest == t.manifests.c.number)
             .where(t.fields.c.key == "file.cid", t.fields.c.text == str(cid))
         )
         as_whole = select(t.versions.c.version_id, t.versions.c.block, t.versions.c.log_index).where(

@@ -18,7 +18,8 @@ _LINKS = union_all(
     select(t.versions.c.version_id, t.fields.c.text, literal("component")).where(
         t.fields.c.key == "component",
         t.fields.c.text.in_(_SOME),
-        t.versions.c.manifest == t.fields.c.digest,
+        t.manifests.c.number == t.fields.c.manifest,
+        t.versions.c.manifest == t.manifests.c.digest,
     ),
 )
 _AT_ONCE = 500
@@ -60,7 +61,8 @@ class Relations:
             for start in range(0, len(wanted), 500):
                 query = select(t.fields.c.text).where(
                     t.fields.c.key == "component",
-                    t.versions.c.manifest == t.fields.c.digest,
+                    t.manifests.c.number == t.fields.c.manifest,
+                    t.versions.c.manifest == t.manifests.c.digest,
                     t.versions.c.version_id.in_(wanted[start : start + 500]),
                 )
                 found.update(dict.fromkeys(connection.execute(query).scalars()))
@@ -71,7 +73,8 @@ class Relations:
         keys = ("participant", "participant.update_sha256", "dataset", "dataset.sha256")
         query = (
             select(t.versions.c.version_id)
-            .join(t.fields, t.fields.c.digest == t.versions.c.manifest)
+            .join(t.manifests, t.manifests.c.digest == t.versions.c.manifest)
+            .join(t.fields, t.fields.c.manifest == t.manifests.c.number)
             .where(t.fields.c.key.in_(keys), t.fields.c.text == value)
             .order_by(t.versions.c.block, t.versions.c.log_index)
         )

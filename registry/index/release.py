@@ -10,7 +10,7 @@ from registry.database import reading, writing
 from registry.errors import Conflict
 from registry.index.schema import metadata
 
-PROJECTION = 3
+PROJECTION = 4
 release = Table("release", MetaData(), Column("projection", Integer, primary_key=True, autoincrement=False))
 
 

@@ -125,10 +125,12 @@ entries = Table(
 )
 
 # Content-addressed: a row is true whatever the chain does, so a reorganisation leaves it alone.
+# Numbered as they were read, so that the fields of one, and of the next, are on one page.
 manifests = Table(
     "manifests",
     metadata,
-    Column("digest", ExactText, primary_key=True),
+    Column("number", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=False),
+    Column("digest", ExactText, nullable=False, unique=True),
     _text("namespace"),
     _text("name"),
     _text("name_hash"),
@@ -138,12 +140,12 @@ manifests = Table(
 fields = Table(
     "fields",
     metadata,
-    _text("digest"),
+    _number("manifest"),
     _number("place"),
     _text("key"),
     Column("text", ExactText),
     Column("number", Float),
-    PrimaryKeyConstraint("digest", "place", name="fields_pk"),
+    PrimaryKeyConstraint("manifest", "place", name="fields_pk"),
 )
 
 Index("versions_by_id", versions.c.version_id, unique=True)

@@ -124,7 +124,7 @@ def _conditions(wanted: Search) -> list[ColumnElement[bool]]:
 
 
 def _field(*conditions: ColumnElement[bool]) -> ColumnElement[bool]:
-    return select(t.fields.c.digest).where(t.fields.c.digest == t.versions.c.manifest, *conditions).exists()
+    return select(t.fields.c.place).where(t.fields.c.manifest == t.manifests.c.number, *conditions).exists()
 
 
 def _text(key: str, value: str) -> ColumnElement[bool]:
@@ -158,7 +158,7 @@ def _distance(latitude: float, longitude: float) -> ColumnElement[object]:
 def _side(key: str) -> ColumnElement[float]:
     return (
         select(t.fields.c.number)
-        .where(t.fields.c.digest == t.versions.c.manifest, t.fields.c.key == key)
+        .where(t.fields.c.manifest == t.manifests.c.number, t.fields.c.key == key)
         .limit(1)
         .scalar_subquery()
     )

@@ -8,8 +8,8 @@ nothing is left out, except `actor`, which is null when no signature named one.
  "details":{"bytes":4096,"outcome":"served"},"kind":"retrieval","model":"lab/urban-5g",
  "time":1700000000,"v":1,"version":"0x9c…"}
 ```
-The bytes are the RFC 8785 form. Text and whole numbers are all an entry may hold, and for those
-Python's own encoder writes it ten times faster than a general one; a test compares the two.
+The bytes are the RFC 8785 form. Text and whole numbers are all an entry may hold, and those a plain encoder
+writes as RFC 8785 does, once the members are in order, and twenty times faster; a test compares the two.
 """
 
 import json
@@ -20,6 +20,8 @@ from functools import lru_cache
 from hashlib import sha256
 from types import MappingProxyType
 from typing import cast
+
+from pydantic_core import PydanticSerializationError, to_json
 
 from registry.core.ids import Address, to_address
 from registry.core.merkle import leaf_hash
@@ -43,7 +45,6 @@ _FIELDS = frozenset(
         "commitments", "at", "details",
     }
 )  # fmt: skip
-_TEXTS = ("claimed", "model", "version")
 _ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 
@@ -134,8 +135,8 @@ class LogEntry:
         if self._raw is not None:
             return self._raw
         try:
-            raw = _ENCODER.encode(self._fields()).encode("utf-8")
-        except UnicodeEncodeError as e:
+            raw = to_json(self._fields())
+        except PydanticSerializationError as e:
             raise Malformed("an entry holds text that is not Unicode") from e
         if len(raw) > MAX_ENTRY_BYTES:
             raise TooLarge(f"an entry of {len(raw)} bytes is over {MAX_ENTRY_BYTES}", size=len(raw))
@@ -143,26 +144,31 @@ class LogEntry:
         return raw
 
     def _fields(self) -> dict[str, object]:
-        said: dict[str, object] = {"v": 1, "kind": self.kind, "time": self.time, "actor": self.actor}
-        for name in _TEXTS:
-            if value := getattr(self, name):
-                said[name] = value
-        if self.subjects:
-            said["subjects"] = list(self.subjects)
-        if self.related:
-            said["related"] = list(self.related)
-        if self.cell is not None:
-            said["cell"] = {"name": self.cell.name, "basis": self.cell.basis}
-        if self.commitments:
-            said["commitments"] = dict(self.commitments)
-        if self.details:
-            said["details"] = _checked(self.details)
-        if self.at is not None:
-            at = self.at
+        """What the entry says, in the order of RFC 8785."""
+        said: dict[str, object] = {"actor": self.actor}
+        if (at := self.at) is not None:
             said["at"] = {
-                "contract": at.contract, "event": at.event, "block": at.block, "tx_hash": at.tx_hash,
-                "index": at.index,
+                "block": at.block, "contract": at.contract, "event": at.event, "index": at.index,
+                "tx_hash": at.tx_hash,
             }  # fmt: skip
+        if self.cell is not None:
+            said["cell"] = {"basis": self.cell.basis, "name": self.cell.name}
+        if self.claimed:
+            said["claimed"] = self.claimed
+        if self.commitments:
+            said["commitments"] = _ordered(self.commitments)
+        if self.details:
+            said["details"] = _ordered(self.details)
+        said["kind"] = self.kind
+        if self.model:
+            said["model"] = self.model
+        if self.related:
+            said["related"] = self.related
+        if self.subjects:
+            said["subjects"] = self.subjects
+        said |= {"time": self.time, "v": 1}
+        if self.version:
+            said["version"] = self.version
         return said
 
 
@@ -171,8 +177,7 @@ def decode_entry(raw: bytes) -> LogEntry:
     if len(raw) > MAX_ENTRY_BYTES:
         raise TooLarge(f"an entry of {len(raw)} bytes is over {MAX_ENTRY_BYTES}", size=len(raw))
     try:
-        given = json.loads(raw)
-        entry = _from_fields(given)
+        entry = _from_fields(json.loads(raw))
         is_canonical = entry.encode() == raw
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as e:
         raise Malformed(f"this is no log entry: {e}") from e
@@ -206,27 +211,23 @@ def _from_fields(given: object) -> LogEntry:
     )
 
 
-def _checked(value: Json, depth: int = 0) -> Json:
-    """The same JSON in plain dicts and lists, when its sorting and spelling are undisputed.
+def _ordered(value: Mapping[str, Json], depth: int = 0) -> dict[str, Json]:
+    """The same object with its members in order; names must be ASCII, of others the order is disputed."""
+    if not all(isinstance(name, str) for name in value) or not "".join(value).isascii():
+        raise Malformed(f"{list(value)} are no keys of an entry")
+    return {name: v if type(v := value[name]) is str else _checked(v, depth) for name in sorted(value)}
 
-    That is text, safe integers, lists and objects with ASCII keys.
-    """
-    kind = type(value)
-    if kind is str or value is None or kind is bool:
+
+def _checked(value: Json, depth: int) -> Json:
+    """The same JSON in plain dicts and lists, when its spelling is undisputed: text and safe integers."""
+    if isinstance(value, int) and abs(value) >= 1 << 53:
+        raise Malformed(f"{value} is written as a decimal string in an entry")
+    if value is None or isinstance(value, str | int):
         return value
-    if isinstance(value, int):
-        if abs(value) >= 1 << 53:
-            raise Malformed(f"{value} is written as a decimal string in an entry")
-        return value
-    if isinstance(value, Mapping) and depth < 8:
-        if not all(isinstance(name, str) for name in value) or not "".join(value).isascii():
-            raise Malformed(f"{list(value)} are no keys of an entry")
-        deep = depth + 1
-        return {name: item if type(item) is str else _checked(item, deep) for name, item in value.items()}
-    if isinstance(value, Sequence) and not isinstance(value, bytes | str) and depth < 8:
+    if isinstance(value, Mapping) and depth < 7:
+        return _ordered(value, depth + 1)
+    if isinstance(value, Sequence) and not isinstance(value, bytes) and depth < 7:
         return [_checked(item, depth + 1) for item in value]
-    if isinstance(value, str):
-        return value
     raise Malformed(f"an entry cannot hold {type(value).__name__}, or not so deep")
 
 

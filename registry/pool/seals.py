@@ -9,6 +9,7 @@ What it cannot show is a row that was taken away.
 import hmac
 import json
 from collections.abc import Mapping
+from functools import cache
 
 from sqlalchemy import Table
 
@@ -29,13 +30,18 @@ class RowSeal:
 
     def of(self, table: Table, row: Mapping[str, object]) -> str:
         """The mark of a row: over the table's name and every other column."""
-        told = [table.name, *(_stored(row[column.name]) for column in table.c if column.name != _COLUMN)]
+        told = [table.name, *[_stored(row[name]) for name in _sealed(table)]]
         mac = hmac.digest(self._key, _text(told).encode(), "sha256")
         return f"{self._whose}:{mac[:16].hex()}"
 
     def is_own(self, mark: str) -> bool:
         """Whether a mark says that it is this gateway's."""
         return mark.partition(":")[0] == self._whose
+
+
+@cache
+def _sealed(table: Table) -> tuple[str, ...]:
+    return tuple(column.name for column in table.c if column.name != _COLUMN)
 
 
 def _stored(value: object) -> object:

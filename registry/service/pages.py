@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from pydantic_core import to_json
+
 from registry.chain.gateway import Contracts
 from registry.core.ids import Address, Role, VersionId, hex32, parse_hex32
 from registry.core.lifecycle import State
@@ -133,7 +135,10 @@ class Pages:
 
 
 _UNSHOWN = '"submission":null,"signature":null'
-_text = json.JSONEncoder(separators=(",", ":")).encode
+
+
+def _text(value: object) -> str:
+    return to_json(value).decode()
 
 
 def _status(one: Filed, state: str) -> Json:

@@ -24,10 +24,10 @@ def check_manifest_rows(engine: Engine) -> Iterator[Difference]:
     """Every manifest in the projection has its digest, and what is searched for is what it says."""
     with reading(engine) as connection:
         manifests = connection.execute(select(schema.manifests)).all()
-        fields: dict[int, list[tuple[str, object]]] = {}
+        fields: dict[int, list[tuple[int, str, object]]] = {}
         for row in connection.execute(select(schema.fields)):
             value = row.number if row.text is None else row.text
-            fields.setdefault(row.manifest, []).append((row.key, value))
+            fields.setdefault(row.manifest, []).append((row.place, row.key, value))
     for number in sorted(fields.keys() - {row.number for row in manifests}):
         yield Difference("projection", f"manifest {number}", "fields of a manifest that is not there")
     for row in manifests:
@@ -37,7 +37,7 @@ def check_manifest_rows(engine: Engine) -> Iterator[Difference]:
             yield Difference("projection", row.digest, e.message)
 
 
-def _check_manifest(row: Row[Any], fields: list[tuple[str, object]]) -> None:
+def _check_manifest(row: Row[Any], fields: list[tuple[int, str, object]]) -> None:
     body = row.body.encode()
     if hex32(sha256(body)) != row.digest:
         raise VerificationFailed("the manifest's bytes are not of its digest")
@@ -47,5 +47,6 @@ def _check_manifest(row: Row[Any], fields: list[tuple[str, object]]) -> None:
         raise VerificationFailed(
             f"the manifest is of {manifest.model}, its row says {row.namespace}/{row.name}"
         )
-    if sorted(fields, key=repr) != sorted(searchable(manifest), key=repr):
+    said = [(place, key, value) for place, (key, value) in enumerate(searchable(manifest))]
+    if sorted(fields, key=lambda field: field[0]) != said:
         raise VerificationFailed("the searchable fields are not those of the manifest")

@@ -60,14 +60,14 @@ def installation(folder: Path, settings: str = "") -> Iterator[Installation]:
 
 
 @contextmanager
-def on_anvil(folder: Path, rpc: str, miners: int) -> Iterator[Installation]:
-    """A gateway and its miners, one process each; the consortium is deployed and peopled first.
+def on_anvil(folder: Path, rpc: str, miners: int, settings: str = "") -> Iterator[Installation]:
+    """A gateway with these settings and its miners, a process each; the consortium is deployed and peopled.
 
     The gateway keeps to one core, as docs/operations.md says.
     """
     home = Home(folder / "home").make()
-    _write_settings(home.root, rpc)
-    settings = load_settings(home, {}, folder=home.root).settings
+    _write_settings(home.root, rpc, settings)
+    loaded = load_settings(home, {}, folder=home.root).settings
     link = RpcChain([rpc], confirmations=0)
     made = make_keys(home)
     # Only those that run are enrolled: the turns of miners that are gone would be waited for.
@@ -75,7 +75,7 @@ def on_anvil(folder: Path, rpc: str, miners: int) -> Iterator[Installation]:
     try:
         for address in keys.addresses:
             _make_rich(rpc, address)
-        create_consortium(home, settings, link, keys)
+        create_consortium(home, loaded, link, keys)
     finally:
         link.close()
     with ExitStack() as stack:

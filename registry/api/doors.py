@@ -8,8 +8,7 @@ its work is done in threads, which have turns of their own.
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import Callable
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -30,9 +29,8 @@ class Doors:
         self._latest = ""
         self._shared_until = 0.0
 
-    @asynccontextmanager
-    async def inside(self, caller: str) -> AsyncIterator[None]:
-        """Wait for this caller's turn; whatever happens inside, the next one is let in after it."""
+    async def enter(self, caller: str) -> None:
+        """Wait for this caller's turn; who came in must `leave`, whatever happens inside."""
         if caller != self._latest:
             self._latest, self._shared_until = caller, self._clock() + _TOGETHER_S
         door: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -40,12 +38,16 @@ class Doors:
         self._open()
         try:
             await door
-            yield
-        finally:
+        except BaseException:
             # Given up before it was opened it holds no place: `_open` passes it over.
             if not door.cancelled():
-                self._turns.leave(caller)
-                self._open()
+                self.leave(caller)
+            raise
+
+    def leave(self, caller: str) -> None:
+        """Go out, and let the next one in."""
+        self._turns.leave(caller)
+        self._open()
 
     def _open(self) -> None:
         self._turns.allow(1 if self._clock() < self._shared_until else PLACES)
@@ -69,14 +71,24 @@ class Doorway:
         if not _only_reads(scope):
             await self._app(scope, receive, send)
             return
-        async with AsyncExitStack() as stack:
-            await stack.enter_async_context(self._doors.inside(network_of(scope)))
+        caller = network_of(scope)
+        await self._doors.enter(caller)
+        is_inside = True
 
-            async def said(message: Message) -> None:
-                await stack.aclose()  # once: it is empty afterwards
-                await send(message)
+        def leave() -> None:
+            nonlocal is_inside
+            if is_inside:
+                is_inside = False
+                self._doors.leave(caller)
 
+        async def said(message: Message) -> None:
+            leave()
+            await send(message)
+
+        try:
             await self._app(scope, receive, said)
+        finally:
+            leave()
 
 
 def _only_reads(scope: Scope) -> bool:

@@ -7,13 +7,17 @@ import logging
 import re
 import secrets
 import time
+from itertools import count
 
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from registry.wiring.diagnostics import request_id
 
 HEADER = "x-request-id"
+_NAME = HEADER.encode()
+# Different for each request, also after a restart; nobody need be unable to guess it.
+_PROCESS, _numbers = secrets.token_hex(4), count()
 _log = logging.getLogger("registry.requests")
 _GIVEN = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
@@ -30,7 +34,8 @@ class Trace:
             await self._app(scope, receive, send)
             return
         given = Headers(scope=scope).get(HEADER, "")
-        token = request_id.set(given if _GIVEN.fullmatch(given) else secrets.token_hex(8))
+        own = given if _GIVEN.fullmatch(given) else f"{_PROCESS}{next(_numbers):08x}"
+        token = request_id.set(own)
         began = time.monotonic()
         status = 0
 
@@ -38,7 +43,7 @@ class Trace:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                MutableHeaders(scope=message)[HEADER] = request_id.get()
+                message["headers"] = [*message["headers"], (_NAME, own.encode())]
             await send(message)
 
         try:

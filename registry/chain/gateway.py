@@ -110,7 +110,7 @@ class Contracts:
         self._names = {deployment.address(name): name for name in deployment.names}
         self._params: FeeParams | None = None
         self._start: int | None = None
-        self._read: dict[bytes, list[Event]] = {}  # of the blocks read last, by their hash
+        self._recent: dict[bytes, list[Event]] = {}  # of the blocks read last, by their hash
 
     def address(self, contract: str) -> Address:
         """Where a contract is."""
@@ -128,7 +128,7 @@ class Contracts:
 
         NotFound when one of them is no longer in the chain.
         """
-        known = [self._read.get(block.hash, ()) for block in blocks]
+        known = [self._recent.get(block.hash, ()) for block in blocks]
         # Of a block without events nothing is kept: whether it has none, the chain is asked.
         if all(known):
             return [event for of_one in known for event in of_one]
@@ -143,11 +143,11 @@ class Contracts:
             of_block[event.log.block_hash].append(event)
         if len(events) > _KEPT_EVENTS:
             del of_block[events[-_KEPT_EVENTS].log.block_hash]  # not all of its events are among them
-        kept = {**self._read, **of_block}
+        kept = {**self._recent, **of_block}
         count = sum(map(len, kept.values()))
         while count > _KEPT_EVENTS:
             count -= len(kept.pop(next(iter(kept))))
-        self._read = kept
+        self._recent = kept
 
     def read(self, contract: str, function: str, *args: object) -> Any:
         """Call a view: the value it answers, a tuple where there are several; a refusal is its class."""

@@ -114,6 +114,8 @@ class Projection:
 def _add_manifests(connection: Connection, manifests: Iterable[Readable]) -> None:
     """A manifest is its digest's for ever: who read it before wrote the same rows."""
     new = {manifest.digest: manifest for manifest in manifests}
+    if not new:
+        return
     for row in _READ.rows(connection, keys=list(new)):
         del new[row.digest]
     bodies, fields = [], []

@@ -28,7 +28,7 @@ from registry.wiring.origins import CHAIN, GATEWAY, OPENINGS, follow, make_room,
 
 _log = logging.getLogger("registry.logs")
 _RUN = 500
-_FEW = 16
+_FEW = 16  # blocks are asked for one by one: more is catching up, where most hold nothing
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from eth_keyfile.keyfile import create_keyfile_json
+from nodes import RICH
 from nursery import Child, nursery
 
 from registry.chain.rpc import RpcChain
@@ -31,7 +32,6 @@ from registry.keystore import DEVELOPMENT, write_private
 
 DEVNET = Path(__file__).parents[1] / "scripts" / "devnet"
 # The first account of anvil's well-known mnemonic.
-RICH = KeySigner(bytes.fromhex("ac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80"))
 _PATIENCE_S = 300
 
 

@@ -91,8 +91,18 @@ class Reverted(Exception):  # a refusal by the contract's rules, not a fault of 
         self.data = data
 
 
-class ChainReads(Protocol):
-    """The part of a chain that a check needs: what is on it, and nothing that changes it."""
+class Calls(Protocol):
+    """What contracts answer on one state."""
+
+    def call(self, to: Address, data: bytes, sender: Address | None = None) -> bytes:
+        """Run a call; Reverted carries the reason of a refusal."""
+
+
+class ChainReads(Calls, Protocol):
+    """The part of a chain that a check needs: what is on it, and nothing that changes it.
+
+    `call` runs on the newest state, at the pending block's time.
+    """
 
     @property
     def chain_id(self) -> int: ...
@@ -102,15 +112,19 @@ class ChainReads(Protocol):
 
     def head(self) -> Head: ...
 
-    def call(self, to: Address, data: bytes, sender: Address | None = None) -> bytes:
-        """Run a call on the newest state, at the pending block's time; Reverted carries the reason."""
-
     def logs(self, first: int, last: int, addresses: Sequence[Address]) -> list[Log]:
         """Every log of these contracts in blocks first to last, both included, in chain order."""
 
     def code(self, address: Address) -> bytes: ...
 
     def close(self) -> None: ...
+
+
+class ChainHistory(ChainReads, Protocol):
+    """What a recount needs besides: the events up to a block and the state after it agree with each other."""
+
+    def after(self, head: Head) -> Calls:
+        """Calls on the state after a block that was the head a moment ago, whatever came since."""
 
 
 class ChainLink(ChainReads, Protocol):

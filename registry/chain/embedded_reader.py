@@ -10,7 +10,7 @@ from pathlib import Path
 
 from eth_typing import Address as Canonical
 
-from registry.chain.base import Head, Log, Reverted
+from registry.chain.base import Calls, Head, Log, Reverted
 from registry.chain.kv import HashedCache
 from registry.chain.views import View, revert_data
 from registry.core.ids import Address, address_bytes
@@ -18,7 +18,7 @@ from registry.errors import ChainUnavailable, NotFound
 
 
 class EmbeddedReader:
-    """The `ChainReads` of a folder, as of its newest block when it was opened."""
+    """The `ChainHistory` of a folder, as of its newest block when it was opened."""
 
     def __init__(self, folder: Path, chain_id: int, *, cache_entries: int = 20_000) -> None:
         self.chain_id = chain_id
@@ -44,6 +44,14 @@ class EmbeddedReader:
         if computation.is_error:
             raise Reverted(revert_data(computation))
         return bytes(computation.output)
+
+    def after(self, head: Head) -> Calls:
+        """Of its own block, which is the only head that it ever tells."""
+        if head != self.head():
+            raise NotFound(
+                f"block {head.number} is not block {self._header.block_number}, which is read here"
+            )
+        return self
 
     def logs(self, first: int, last: int, addresses: Sequence[Address]) -> list[Log]:
         """Every log of these contracts in blocks first to last."""

@@ -11,7 +11,7 @@ from typing import Any
 
 from contracts import artifact
 from registry.chain.abi import canonical_type, decode_values, encode_values, signature_of
-from registry.chain.base import ChainReads, Reverted
+from registry.chain.base import Calls, Reverted
 from registry.chain.events import Event, decode_log, event_topic
 from registry.chain.reverts import decode_revert
 from registry.chain.seal import encode_seal
@@ -101,7 +101,7 @@ def decode_result(contract: str, function: str, data: bytes) -> tuple[Any, ...]:
 
 
 def read(
-    link: ChainReads,
+    link: Calls,
     contract: str,
     address: Address,
     function: str,

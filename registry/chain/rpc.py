@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from registry.chain.base import Block, FeePolicy, Head, Log, Receipt, ReceiptProof, Reverted
+from registry.chain.base import Block, Calls, FeePolicy, Head, Log, Receipt, ReceiptProof, Reverted
 from registry.chain.rpc_nodes import MOST_BEHIND, NodeRefused, Nodes
 from registry.chain.rpc_records import (
     block_of,
@@ -21,6 +21,7 @@ from registry.chain.rpc_records import (
     receipt_nodes,
     receipt_of,
 )
+from registry.chain.rpc_state import StateAfter, call_request
 from registry.chain.rpc_wakeup import HeadBell
 from registry.chain.signed import SignedTransaction, read_signed
 from registry.core.ids import Address, keccak
@@ -84,7 +85,7 @@ class RpcChain:
 
     def call(self, to: Address, data: bytes, sender: Address | None = None) -> bytes:
         """Run a call on the newest state; what the newest block's time refuses, at the next one's too."""
-        request = {"to": to, "data": _hex(data)} | ({"from": sender} if sender else {})
+        request = call_request(to, data, sender)
         try:
             return bytes_of(self._execute("eth_call", request, "latest"))
         except Reverted as e:
@@ -94,6 +95,10 @@ class RpcChain:
                 return bytes_of(self._execute("eth_call", request, "latest", {}, next_time))
             except ChainUnavailable:
                 raise e from None  # this node cannot run a call at another time
+
+    def after(self, head: Head) -> Calls:
+        """Calls on the state after that block; ChainReorganised once it is no block of the chain."""
+        return StateAfter(self._ask, head)
 
     def send(self, raw: bytes) -> bytes:
         """Hand in a signed transaction; its hash is computed here, whatever the node answers."""

@@ -3,6 +3,7 @@
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sqlalchemy import Engine
 
@@ -26,6 +27,9 @@ from registry.keystore import write_private
 from registry.storage.base import ContentStore
 from registry.wiring.origins import CHAIN, GATEWAY, OPENINGS
 
+if TYPE_CHECKING:
+    from registry.chain.rpc import RpcChain as Node
+
 # 2^96 wei each: more than any use will spend, and far from every uint128.
 _DEVELOPMENT_COIN = 1 << 96
 
@@ -44,10 +48,7 @@ class Databases:
 
 
 def open_chain(settings: Settings, home: Home, deployment: Deployment | None = None) -> ChainLink:
-    """The chain of the settings; Conflict when another process holds an embedded one.
-
-    With a deployment, a node of another chain is refused before it is asked anything else.
-    """
+    """The chain of the settings; Conflict when another process holds an embedded one."""
     chosen = settings.chain
     if isinstance(chosen, EmbeddedChain):
         from registry.chain.blocks import Genesis
@@ -55,10 +56,15 @@ def open_chain(settings: Settings, home: Home, deployment: Deployment | None = N
 
         alloc = tuple((address, _DEVELOPMENT_COIN) for address in funded(home))
         return Chain(home.chain, Genesis(chosen.chain_id, alloc))
-    from registry.chain.rpc import RpcChain as Rpc
+    return open_node(chosen, deployment)
+
+
+def open_node(chosen: RpcChain, deployment: Deployment | None = None) -> "Node":
+    """The nodes of these settings; with a deployment, one of another chain is refused before all else."""
+    from registry.chain.rpc import RpcChain as Node
 
     addresses = [url.strip() for url in chosen.url.split(",") if url.strip()]
-    return Rpc(
+    return Node(
         [url for url in addresses if not url.startswith("ws")],
         confirmations=chosen.confirmations,
         chain_id=deployment.chain_id if deployment else None,

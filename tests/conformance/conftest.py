@@ -1,6 +1,5 @@
 """The chains and stores that the conformance suites run on: embedded always, real engines where they are."""
 
-import json
 import os
 import secrets
 import shutil
@@ -13,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from filelock import FileLock
+from nodes import RICH, create_probe
 from sqlalchemy import Engine, text
 
 from registry.chain.base import ChainLink, Receipt
@@ -23,9 +23,6 @@ from registry.core.signing import KeySigner
 from registry.database import open_database, sqlite_url
 
 ROOT = Path(__file__).parents[2]
-PROBE = json.loads((ROOT / "tests/vectors/data/probe_contract.json").read_text())
-# The first account of anvil's well-known mnemonic, funded on every development network.
-RICH = KeySigner(bytes.fromhex("ac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80"))
 BACKENDS = ("embedded", "rpc:anvil", "rpc:geth")
 
 
@@ -128,9 +125,7 @@ def rig(link: ChainLink) -> Rig:
 
 @pytest.fixture(scope="session")
 def probe(rig: Rig) -> Address:
-    address = rig.rich.send(None, bytes.fromhex(PROBE["creation"][2:])).contract_address
-    assert address is not None
-    return address
+    return create_probe(rig.rich)
 
 
 @pytest.fixture(scope="session", params=["sqlite", "postgresql"])

@@ -1,14 +1,13 @@
 """What every chain backend promises (registry.chain.base.ChainLink), on each backend this machine has."""
 
-import json
 import secrets
 import threading
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
+from nodes import PROBE, words
 
 from registry.chain.base import ChainLink, Reverted
 from registry.chain.sender import Sender
@@ -16,12 +15,7 @@ from registry.core.ids import Address, keccak
 from registry.core.receipt_proof import open_receipt_proof
 from registry.errors import Conflict, FeeTooLow, NotFound, Rejected
 
-PROBE = json.loads((Path(__file__).parents[1] / "vectors/data/probe_contract.json").read_text())
 Rig = Any  # conftest.Rig: a link, and a sender that can pay
-
-
-def words(*values: int) -> bytes:
-    return b"".join(v.to_bytes(32, "big") for v in values)
 
 
 def test_block_zero_is_the_genesis(link: ChainLink) -> None:

@@ -1,27 +1,18 @@
 """What a transaction pays follows the chain: nothing, a fixed price, or EIP-1559 while the base fee moves."""
 
-import json
 import threading
 import time
-import urllib.request
 from collections.abc import Callable
 from typing import Any
+
+from nodes import RICH, ask
 
 from registry.chain.base import FeePolicy
 from registry.chain.rpc import RpcChain
 from registry.chain.sender import Sender
 from registry.core.ids import Address
-from registry.core.signing import KeySigner
 
-RICH = KeySigner(bytes.fromhex("ac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80"))
 GWEI = 10**9
-
-
-def ask(url: str, method: str, *params: object) -> Any:
-    call = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
-    request = urllib.request.Request(url, json.dumps(call).encode(), {"Content-Type": "application/json"})
-    with urllib.request.urlopen(request, timeout=20) as response:
-        return json.load(response).get("result")
 
 
 def test_a_base_fee_that_appears_is_paid(

@@ -4,46 +4,25 @@ The nodes are real processes of scripts/devnet; the one scripted part is a proxy
 would allow.
 """
 
-import json
 import os
 import signal
 import threading
 import time
-import urllib.request
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
+from nodes import RICH, Front, ask, create_probe, words
 
 from registry.chain.rpc import RpcChain
 from registry.chain.rpc_nodes import MOST_BEHIND
 from registry.chain.sender import Sender
 from registry.core.ids import Address
-from registry.core.signing import KeySigner
 from registry.errors import ChainUnavailable
 
 ROOT = Path(__file__).parents[2]
-PROBE = json.loads((ROOT / "tests/vectors/data/probe_contract.json").read_text())
-RICH = KeySigner(bytes.fromhex("ac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80"))
-
-
-def ask(url: str, method: str, *params: object) -> Any:
-    body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}).encode()
-    request = urllib.request.Request(url, body, {"Content-Type": "application/json"})
-    with urllib.request.urlopen(request, timeout=20) as response:
-        return json.load(response)["result"]
-
-
-def probe(link: RpcChain) -> Address:
-    address = Sender(link, RICH).send(None, bytes.fromhex(PROBE["creation"][2:])).contract_address
-    assert address is not None
-    return address
-
-
-def words(*values: int) -> bytes:
-    return b"".join(v.to_bytes(32, "big") for v in values)
 
 
 def closed_port() -> str:
@@ -116,7 +95,7 @@ def test_a_reorganisation_of_six_blocks_shows_in_the_parent_hashes(
 ) -> None:
     url = engine("anvil").start()["TWINLEDGER_ANVIL"]
     link = connect(url)
-    address = probe(link)
+    address = create_probe(Sender(link, RICH))
     sent = [Sender(link, RICH).send(address, words(1, n)) for n in range(10)]
     head = link.head().number
     before = [link.block(n) for n in range(head + 1)]
@@ -156,38 +135,6 @@ def test_a_subscription_wakes_who_waits_and_polling_does_without_one(
         assert link.head().number > before
 
 
-class Front(BaseHTTPRequestHandler):
-    """Passes requests on to a real node, but for those that it answers itself."""
-
-    behind = ""
-    answered = 0
-
-    def own(self, call: dict[str, Any]) -> dict[str, Any] | None:
-        """The result or the error that the node would not give; None to ask the node."""
-        raise NotImplementedError
-
-    def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers["Content-Length"]))
-        call = json.loads(body)
-        own = self.own(call)
-        if own is not None:
-            type(self).answered += 1
-            self._answer(json.dumps({"jsonrpc": "2.0", "id": call["id"], **own}).encode())
-            return
-        request = urllib.request.Request(self.behind, body, {"Content-Type": "application/json"})
-        with urllib.request.urlopen(request, timeout=20) as response:
-            self._answer(response.read())
-
-    def _answer(self, body: bytes) -> None:
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_: object) -> None:
-        """Quiet."""
-
-
 class Stingy(Front):
     """Answers no eth_getLogs over more than five blocks."""
 
@@ -213,11 +160,8 @@ def test_a_receipt_that_comes_after_its_nonce_is_waited_for_and_nothing_is_sent_
 ) -> None:
     Tardy.behind = engine("anvil").start()["TWINLEDGER_ANVIL"]
     target = Address("0x" + "00" * 19 + "66")
-    with ThreadingHTTPServer(("127.0.0.1", 0), Tardy) as server:
-        threading.Thread(target=server.serve_forever).start()
-        link = connect(f"http://127.0.0.1:{server.server_port}")
-        assert Sender(link, RICH).send(target, b"", 3).succeeded
-        server.shutdown()
+    with Tardy.standing() as front:
+        assert Sender(connect(front), RICH).send(target, b"", 3).succeeded
     assert Tardy.answered == 3
     direct = connect(Tardy.behind)
     assert (direct.balance(target), direct.mined_nonce(RICH.address)) == (3, 1)
@@ -228,17 +172,14 @@ def test_a_node_that_limits_the_range_of_logs_is_asked_for_smaller_pages(
 ) -> None:
     url = engine("anvil").start()["TWINLEDGER_ANVIL"]
     direct = connect(url)
-    address = probe(direct)
+    address = create_probe(Sender(direct, RICH))
     for n in range(12):
         Sender(direct, RICH).send(address, words(1, n))
     Stingy.behind = url
-    with ThreadingHTTPServer(("127.0.0.1", 0), Stingy) as server:
-        threading.Thread(target=server.serve_forever).start()
-        stingy = connect(f"http://127.0.0.1:{server.server_port}")
+    with Stingy.standing() as front:
         last = direct.head().number
-        assert stingy.logs(0, last, [address]) == direct.logs(0, last, [address])
-        assert Stingy.answered > 0
-        server.shutdown()
+        assert connect(front).logs(0, last, [address]) == direct.logs(0, last, [address])
+    assert Stingy.answered > 0
 
 
 def test_a_sealer_killed_while_senders_send_and_back_later_loses_and_doubles_nothing(

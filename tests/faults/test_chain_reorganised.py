@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from nodes import RICH, ask
 from processes import keep_key
 from sqlalchemy import select
 
@@ -37,7 +38,6 @@ from registry.pool import Entry, PoolState
 from registry.wiring.alone import gateway_alone
 from registry.wiring.gateway import Gateway
 
-RICH = KeySigner(bytes.fromhex("ac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80"))
 ANA, BO = KeySigner(keccak(b"ana")), KeySigner(keccak(b"bo"))
 DEVICES = [KeySigner(keccak(b"device %d" % n)).address for n in range(2)]
 MINERS = [KeySigner(keccak(b"miner %d" % n)) for n in range(3)]
@@ -53,15 +53,6 @@ DROPPED = {
     "VerdictReached", "Penalised", "CreditForfeited", "Registered", "VersionCancelled", "AliasSet",
     "StatusChanged", "TaskOpened", "RoundBegun", "RoundSettled", "PayoutClaimed", "Withdrawn",
 }  # fmt: skip
-
-
-def ask(url: str, method: str, *params: object) -> Any:
-    body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}).encode()
-    request = urllib.request.Request(url, body, {"Content-Type": "application/json"})
-    with urllib.request.urlopen(request, timeout=60) as response:
-        answer = json.load(response)
-    assert "error" not in answer, answer
-    return answer["result"]
 
 
 class Town:

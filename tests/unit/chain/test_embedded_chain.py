@@ -1,6 +1,5 @@
 """The embedded chain's own rules: time, gas, determinism, one process per folder, readers beside writer."""
 
-import json
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -8,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from eth.vm.forks.paris import ParisVM
+from nodes import create_probe, words
 
 from registry.chain.base import FeePolicy, Reverted
 from registry.chain.blocks import BLOCK_GAS, BlockMaker, Genesis
@@ -20,7 +20,6 @@ from registry.core.ids import Address
 from registry.core.signing import KeySigner
 from registry.errors import ChainUnavailable, Conflict, TooLarge
 
-PROBE = json.loads((Path(__file__).parents[2] / "vectors/data/probe_contract.json").read_text())
 RICH = KeySigner(b"\x01" * 32)
 OTHER = KeySigner(b"\x02" * 32)
 GENESIS = Genesis(1337, ((RICH.address, 10**24), (OTHER.address, 10**24)))
@@ -49,10 +48,6 @@ def chain(tmp_path: Path, clock: Clock) -> Iterator[EmbeddedChain]:
     link.close()
 
 
-def words(*values: int) -> bytes:
-    return b"".join(v.to_bytes(32, "big") for v in values)
-
-
 def pay(chain: EmbeddedChain, key: KeySigner, wei: int, **changed: int) -> bytes:
     fields = {"nonce": chain.nonce(key.address), "gas": 100_000} | changed
     to = OTHER.address
@@ -78,9 +73,7 @@ def held_back(chain: EmbeddedChain, clock: Clock) -> Callable[[], None]:
 
 
 def probe(chain: EmbeddedChain) -> Address:
-    address = Sender(chain, RICH).send(None, bytes.fromhex(PROBE["creation"][2:])).contract_address
-    assert address is not None
-    return address
+    return create_probe(Sender(chain, RICH))
 
 
 def test_the_genesis_is_the_same_at_every_start_and_names_the_chain(tmp_path: Path) -> None:

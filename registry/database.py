@@ -172,9 +172,25 @@ def _postgresql(url: str, options: str) -> Engine:
 
 @contextmanager
 def reading(engine: Engine) -> Iterator[Connection]:
-    """A connection that sees one snapshot; a dead database is StoreUnavailable."""
+    """A connection each of whose statements sees the newest commit; a dead database is StoreUnavailable."""
     with _mapped(engine), engine.connect() as connection:
         yield connection
+
+
+@contextmanager
+def snapshot(engine: Engine) -> Iterator[Connection]:
+    """A connection whose statements all see one moment, whatever is committed meanwhile."""
+    with reading(engine) as connection:
+        if engine.dialect.name != "sqlite":
+            yield connection.execution_options(isolation_level="REPEATABLE READ")
+            return
+        raw = connection.connection.dbapi_connection
+        assert isinstance(raw, sqlite3.Connection)
+        raw.execute("BEGIN")
+        try:
+            yield connection
+        finally:
+            raw.rollback()
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from registry.audit.fsck import Difference
 from registry.core.ids import hex32, name_hash, sha256
 from registry.core.manifest import parse_manifest
 from registry.core.manifest_index import searchable
-from registry.database import reading
+from registry.database import reading, snapshot
 from registry.errors import RegistryError, VerificationFailed
 from registry.index import schema
 
@@ -22,7 +22,7 @@ def names_in(engine: Engine) -> dict[int, str]:
 
 def check_manifest_rows(engine: Engine) -> Iterator[Difference]:
     """Every manifest in the projection has its digest, and what is searched for is what it says."""
-    with reading(engine) as connection:
+    with snapshot(engine) as connection:
         manifests = connection.execute(select(schema.manifests)).all()
         fields: dict[int, list[tuple[int, str, object]]] = {}
         for row in connection.execute(select(schema.fields)):

@@ -268,9 +268,27 @@ class LogStore:
 def hold(path: Path) -> FileLock:
     """Keep every other process from growing the log too: two writers would fork it."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(path.with_name(path.name + ".lock"), timeout=0)
+    # Whoever only looks whether it is held has it for a moment.
+    lock = FileLock(_lock_of(path), timeout=0.2)
     try:
         lock.acquire()
     except Timeout as e:
         raise Conflict(f"the log file {path} is held by another process") from e
     return lock
+
+
+def is_grown(path: Path) -> bool:
+    """Whether a process has the log to itself at present: a gateway is at work there."""
+    if not _lock_of(path).exists():
+        return False
+    lock = FileLock(_lock_of(path), timeout=0)
+    try:
+        lock.acquire()
+    except Timeout:
+        return True
+    lock.release()
+    return False
+
+
+def _lock_of(path: Path) -> Path:
+    return path.with_name(path.name + ".lock")

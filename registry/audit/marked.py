@@ -4,7 +4,7 @@ Nothing outside the database says what they should be, so each is held to its ma
 kind is kept, and an upload to the content that it is of.
 """
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 from sqlalchemy import Engine, Row, Table, select
@@ -58,30 +58,39 @@ def _check_times(table: Table, rows: list[Row[Any]], time: str, kept_s: int) -> 
             yield _difference(table, row, f"it is of {getattr(row, time)}, and was over by {newest}")
 
 
-def check_upload_rows(
-    engine: Engine, pinned: Collection[Cid], handed: Collection[Cid], size_of: Callable[[Cid], int]
-) -> Iterator[Difference]:
-    """Every upload is of its content; `size_of` is NotFound for what is no longer held or was no file."""
+def upload_rows(engine: Engine) -> list[Row[Any]]:
+    """All uploads, by their CID."""
     with reading(engine) as connection:
-        rows = list(connection.execute(select(uploads).order_by(uploads.c.cid)))
+        return list(connection.execute(select(uploads).order_by(uploads.c.cid)))
+
+
+def check_upload_rows(
+    rows: Iterable[Row[Any]],
+    pinned: Collection[Cid],
+    handed: Collection[Cid],
+    size_of: Callable[[Cid], int],
+    is_ours: Callable[[Row[Any]], bool],
+) -> Iterator[Difference]:
+    """Every upload is of its content; `size_of` is NotFound for what is no longer held or was no file.
+
+    Pins are this gateway's, so what a submission names is looked for only where the row is its own too.
+    """
     for row in rows:
         try:
-            _check_upload(row, pinned, handed, size_of)
+            _check_upload(row, size_of)
+            # An update that was handed over is let go when its task is over.
+            if row.named and is_ours(row) and (cid := Cid.parse(row.cid)) not in pinned and cid not in handed:
+                raise VerificationFailed("it counts as named, and nothing that names it is pinned")
         except (RegistryError, ValueError) as e:
             yield _difference(uploads, row, str(e))
 
 
-def _check_upload(
-    row: Row[Any], pinned: Collection[Cid], handed: Collection[Cid], size_of: Callable[[Cid], int]
-) -> None:
+def _check_upload(row: Row[Any], size_of: Callable[[Cid], int]) -> None:
     cid = Cid.parse(row.cid)
     if cid.codec == RAW and cid.digest.hex() != row.sha256:
         raise VerificationFailed(f"its sha-256 is said to be {row.sha256}")
     if row.caller != "anonymous" and to_address(row.caller) != row.caller:
         raise VerificationFailed(f"{row.caller} is no caller")
-    # An update that was handed over is let go when its task is over.
-    if row.named and cid not in pinned and cid not in handed:
-        raise VerificationFailed("it counts as named, and nothing that names it is pinned")
     try:
         held = size_of(cid)
     except NotFound:

@@ -19,7 +19,7 @@ from registry.core.note import VerifierKey
 from registry.core.promise import Promise, verify_promise
 from registry.core.signing import recover
 from registry.core.version import Domain, submission_digest
-from registry.database import reading
+from registry.database import snapshot
 from registry.errors import RegistryError, VerificationFailed
 from registry.pool import PoolState
 from registry.pool.rows import CANCELLED, chain_time_of, rejection
@@ -46,14 +46,19 @@ class Promised:
 
 
 def check_pool_rows(
-    engine: Engine, domain: Domain, promised: Promised | None, namespaces: Mapping[int, str]
+    engine: Engine, domain: Domain, promised: Promised | None, names: Callable[[], Mapping[int, str]]
 ) -> Iterator[Difference]:
-    """Every row is what its submitter signed, came when its gateway's log says, in a state it can have."""
-    with reading(engine) as connection:
+    """Every row is what its submitter signed, came when its gateway's log says, in a state it can have.
+
+    `names`, and what was promised, are asked for when the rows are read: a service that takes in more
+    meanwhile has written down first what its rows rest on.
+    """
+    with snapshot(engine) as connection:
         rows = connection.execute(select(submissions).order_by(submissions.c.sequence)).all()
         given = connection.execute(_GIVEN).scalar() or 0 if engine.dialect.name == "sqlite" else None
     if given is not None:
         yield from _check_numbers(rows, given, {} if promised is None else promised.accepted())
+    namespaces = names()
     for row in rows:
         try:
             _check_row(row, domain, namespaces)

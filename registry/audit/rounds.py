@@ -22,7 +22,7 @@ from registry.core.promise import Promise
 from registry.core.sealed_update import handover_digest
 from registry.core.signing import recover
 from registry.core.version import Domain, contribution_digest
-from registry.database import reading
+from registry.database import snapshot
 from registry.errors import RegistryError, VerificationFailed
 from registry.index.tasks import TaskIndex
 from registry.pool.schema import contributions, handovers, measurements
@@ -69,21 +69,21 @@ def rounds_of(index: TaskIndex) -> Rounds:
 
 
 def check_round_rows(
-    engine: Engine, domain: Domain, rounds: Rounds | None, promised: Promised | None
+    engine: Engine, domain: Domain, begun: Callable[[], Rounds | None], promised: Promised | None
 ) -> Iterator[Difference]:
-    """Every row is what was signed, of a round that the chain began (`rounds` None: nobody knows which)."""
-    with reading(engine) as connection:
-        given = _rows(connection, contributions)
-        updates = {(row.task, row.round, row.device): _update_of(row) for row in given}
-        yield from _each("contribution", given, lambda row: _check_contribution(row, domain, rounds))
-        if promised is not None:
-            yield from _check_promises(given, promised)
-        measured = _rows(connection, measurements)
-        yield from _each(
-            "measurement", measured, lambda row: _check_measurement(row, domain, rounds, updates)
-        )
-        handed = _rows(connection, handovers)
-        yield from _each("handover", handed, lambda row: _check_handover(row, domain, updates))
+    """Every row is what was signed, of a round that the chain began (`begun` None: nobody knows which).
+
+    That is asked when the rows are read, because a round is begun before anybody contributes to it.
+    """
+    with snapshot(engine) as connection:
+        given, measured, handed = (_rows(connection, table) for table in _ORDER)
+    rounds = begun()
+    updates = {(row.task, row.round, row.device): _update_of(row) for row in given}
+    yield from _each("contribution", given, lambda row: _check_contribution(row, domain, rounds))
+    if promised is not None:
+        yield from _check_promises(given, promised)
+    yield from _each("measurement", measured, lambda row: _check_measurement(row, domain, rounds, updates))
+    yield from _each("handover", handed, lambda row: _check_handover(row, domain, updates))
 
 
 def _rows(connection: Connection, table: Table) -> list[Row[Any]]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from registry.cli.context import client, globals_, home, settings
-from registry.cli.output import note, show, table, time_of
+from registry.cli.output import note, show, show_findings, table, time_of
 from registry.errors import VerificationFailed
 
 if TYPE_CHECKING:
@@ -223,8 +223,7 @@ def fsck() -> None:
 
     findings = examine(home(), settings(), globals_())
     wrong = [finding for finding in findings if finding.is_wrong]
-    document = [{"part": one.part, "result": one.result} for one in findings]
-    show(document, table(["part", "result"], [[one.part, one.result] for one in findings]))
+    show_findings(findings)
     if wrong:
         # The document is printed; raising would print a second one.
         note(f"{len(wrong)} differences were found: {wrong[0].part}: {wrong[0].result}")

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from registry.cli.context import globals_, home, settings
-from registry.cli.output import note, progress, show, table
+from registry.cli.output import note, progress, show, show_findings, table
 
 # More than a day of a log that grows every two minutes; a bound, so that no age makes `doctor` slow.
 _NEWEST = 1_000
@@ -69,8 +69,7 @@ def doctor() -> None:
     from registry.wiring.examining import examine
 
     findings = examine(home(), settings(), globals_(), signatures=_NEWEST)
-    rows = [[finding.part, finding.result] for finding in findings]
-    show([{"part": part, "result": result} for part, result in rows], table(["part", "result"], rows))
+    show_findings(findings)
     if any(finding.is_wrong for finding in findings):
         raise typer.Exit(5)
 

@@ -4,10 +4,13 @@ import json
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from registry.cli.context import globals_
 from registry.errors import RegistryError
+
+if TYPE_CHECKING:
+    from registry.wiring.examining import Finding
 
 
 def show(value: Any, lines: Iterable[str] = ()) -> None:
@@ -29,6 +32,13 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> list[str]
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
         for row in cells
     ]
+
+
+def show_findings(findings: "Sequence[Finding]") -> None:
+    """What `doctor` and `audit fsck` looked at, and which of it is wrong."""
+    rows = [["WRONG" if one.is_wrong else "ok", one.part, one.result] for one in findings]
+    document = [{"part": one.part, "result": one.result, "wrong": one.is_wrong} for one in findings]
+    show(document, table(["state", "part", "result"], rows))
 
 
 def plain(value: Any) -> Any:

@@ -8,7 +8,7 @@ from sqlalchemy import Engine, bindparam, func, select, union
 from registry.core.cid import RAW, Cid
 from registry.core.ids import Address, Status, VersionId, hex32, to_address
 from registry.core.refs import Reference
-from registry.database import reading
+from registry.database import reading, snapshot
 from registry.errors import NotFound
 from registry.index import schema as t
 from registry.index.records import (
@@ -214,7 +214,7 @@ class Index(Relations):
 
     def members(self) -> list[MemberRow]:
         """Every address ever admitted, with its present roles."""
-        with reading(self.engine) as connection:
+        with snapshot(self.engine) as connection:
             newest = {row.address: row for row in connection.execute(_ROLES)}
             keys: dict[str, list[Any]] = {}
             for row in connection.execute(_KEYS):

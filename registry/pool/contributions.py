@@ -13,7 +13,7 @@ from registry.core.ids import Address, to_address
 from registry.core.measurement import Measurement
 from registry.core.sealed_update import Handover
 from registry.core.version import Contribution
-from registry.database import reading, writing
+from registry.database import reading, snapshot, writing
 from registry.errors import Conflict, NotFound
 from registry.pool.migrations import prepare
 from registry.pool.schema import contributions, handovers, measurements
@@ -140,7 +140,7 @@ class Contributions:
 
     def listed(self, task: int, round_: int) -> list[Held]:
         """A round's contributions with their measurements, by device address."""
-        with reading(self._engine) as connection:
+        with snapshot(self._engine) as connection:
             rows = connection.execute(
                 select(contributions)
                 .where(contributions.c.task == task, contributions.c.round == round_)

@@ -28,7 +28,7 @@ from registry.errors import RegistryError
 from registry.index import Projection
 from registry.index.release import due as projection_due
 from registry.wiring.backends import Databases, databases_to_read
-from registry.wiring.comparing import compare, rebuild, scratch
+from registry.wiring.comparing import EMPTY, compare, scratch
 from registry.wiring.installation import Installation
 from registry.wiring.logs import chain_event
 from registry.wiring.origins import GATEWAY, OPENINGS
@@ -61,6 +61,11 @@ class Agreement:
         self._contracts = None if link is None else Contracts(link, deployment)
         self._installation = Installation(home, settings, deployment, self._contracts, is_held)
 
+    @property
+    def is_running(self) -> bool:
+        """Whether a gateway is at work in the home."""
+        return self._installation.is_running
+
     def checks(self, stack: ExitStack) -> Iterator[tuple[str, Check]]:
         """The checks that this home allows, with their names."""
         if (
@@ -74,15 +79,14 @@ class Agreement:
         databases = databases_to_read(self._settings, self._home)
         stack.callback(databases.close)
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="twinledger-doctor-")))
-        missing = "is empty, and is built at the next start"
-        due = missing if is_file and not self._home.index.exists() else projection_due(databases.index)
+        due = EMPTY if is_file and not self._home.index.exists() else projection_due(databases.index)
         if due is not None:
             # What cannot be read is as good as empty to whoever asks for versions and names.
             databases = replace(databases, index=scratch(folder / "empty.db", stack))
             Projection(databases.index)
         yield "projection", lambda: self._projection(databases, due, folder, stack)
         yield "pool", lambda: check_pool(self._installation, databases)
-        yield "store", lambda: check_store(self._installation, databases, stack)
+        yield "store", lambda: check_store(self._installation, databases)
         yield "logs", lambda: self._logs(folder)
 
     def _projection(
@@ -92,16 +96,14 @@ class Agreement:
             if "is empty" not in due:
                 yield due
             return due
-        cursor = Projection(databases.index).cursor()
-        if cursor is None:
-            return "is empty, and is built at the next start"
         if self._contracts is None:
+            cursor = Projection(databases.index).cursor()
+            if cursor is None:
+                return EMPTY
             return f"stands at block {cursor.number}; stop the service to compare it with the chain"
-        rebuilt = scratch(folder / "index.db", stack)
-        rebuild(self._contracts, rebuilt, scratch(folder / "pool.db", stack))
-        yield from compare(databases.index, rebuilt, self._contracts.link, cursor.number)
+        compared = yield from compare(databases.index, self._contracts, folder, stack)
         yield from told(check_manifest_rows(databases.index))
-        return f"is what block {cursor.number} and all before it say"
+        return compared
 
     def _logs(self, scratch: Path) -> Differences:
         here = self._installation
@@ -128,7 +130,7 @@ class Agreement:
 
     def _openings(self, origin: str) -> Iterator[Difference]:
         log, openings = self._home.log / GATEWAY, self._home.log / OPENINGS
-        return check_openings(openings, log, origin, is_growing=self._installation.is_held is not None)
+        return check_openings(openings, log, origin, is_growing=self.is_running)
 
     def _events(self) -> Iterator[ChainEvent]:
         if self._contracts is None:

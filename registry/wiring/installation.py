@@ -7,6 +7,7 @@ from functools import cached_property, partial
 from pathlib import Path
 
 from registry.audit.logdb import LogDatabase
+from registry.audit.logstore import is_grown
 from registry.audit.pooled import Promised
 from registry.audit.trust import parse_trust
 from registry.audit.witness import OF_AN_ACCOUNT
@@ -47,6 +48,11 @@ class Installation:
     def domain(self) -> Domain:
         """What is signed here."""
         return Domain(self.deployment.chain_id, self.deployment.address("TwinRegistry"))
+
+    @cached_property
+    def is_running(self) -> bool:
+        """Whether a gateway is at work in this home, be its address known here or not."""
+        return self.is_held is not None or is_grown(self.home.log / GATEWAY)
 
     @cached_property
     def gateway(self) -> Address:

@@ -1,13 +1,13 @@
 """The primary data of a home: each row against who signed it, the logs, the chain and the other rows."""
 
 from bisect import bisect_left
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator, Mapping
 
 from registry.audit.fsck import Difference
 from registry.audit.held import names_in
 from registry.audit.marked import check_marked_rows
 from registry.audit.pooled import check_pool_rows
-from registry.audit.rounds import check_round_rows, rounds_of
+from registry.audit.rounds import Rounds, check_round_rows, rounds_of
 from registry.chain.base import ChainLink
 from registry.core.access import WINDOW_S
 from registry.core.ids import Status, VersionId, hex32
@@ -51,11 +51,17 @@ def told(differences: Iterable[Difference]) -> Iterator[str]:
 
 def _rows(installation: Installation, databases: Databases) -> Iterator[Difference]:
     domain, promised = installation.domain, installation.promised()
-    yield from check_pool_rows(databases.primary, domain, promised, names_in(databases.index))
-    # A projection that is yet to be built knows of no round.
     index = TaskIndex(databases.index)
-    rounds = rounds_of(index) if index.count() else None
-    yield from check_round_rows(databases.primary, domain, rounds, promised)
+
+    def names() -> Mapping[int, str]:
+        return names_in(databases.index)
+
+    def begun() -> Rounds | None:
+        # A projection that is yet to be built knows of no round.
+        return rounds_of(index) if index.count() else None
+
+    yield from check_pool_rows(databases.primary, domain, promised, names)
+    yield from check_round_rows(databases.primary, domain, begun, promised)
     if (seal := installation.seal()) is not None:
         yield from check_marked_rows(
             databases.primary, seal, is_shared=installation.is_shared(), nonce_window_s=WINDOW_S
@@ -67,7 +73,7 @@ class _States:
 
     def __init__(self, installation: Installation, index: Index) -> None:
         self._contracts = installation.contracts
-        self._is_running = installation.is_held is not None
+        self._is_at_work = installation.is_running or installation.is_shared()
         self._index = index
 
     def wrong(self, pool: Pool, counts: dict[PoolState, int]) -> Iterator[str]:
@@ -86,8 +92,8 @@ class _States:
         state = entry.state
         if state is PoolState.SEALED:
             return None if is_sealed else "counts as sealed, and the chain does not hold it"
-        if state is PoolState.PENDING and self._is_running:
-            return None  # the service may be about to mark it
+        if state is PoolState.PENDING and self._is_at_work:
+            return None  # a gateway may be about to mark it
         if is_sealed:
             # A crash between two databases leaves a sealed one pending.
             settles = ": the next start settles it" if state is PoolState.PENDING else ""

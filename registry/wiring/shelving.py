@@ -1,9 +1,13 @@
 """The store of a home: what versions, submissions and tasks name is pinned, whole, and of its hash."""
 
-from collections.abc import Collection, Generator, Iterator
-from contextlib import ExitStack
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from typing import Any
 
-from registry.audit.marked import check_upload_rows
+from sqlalchemy import Engine, Row
+
+from registry.audit.marked import check_upload_rows, upload_rows
 from registry.config import EmbeddedStore
 from registry.core.cid import Cid
 from registry.errors import Conflict, RegistryError, Unauthenticated, VerificationFailed
@@ -32,16 +36,24 @@ Differences = Generator[str, None, str]
 _PAGE = 500
 
 
-def check_store(installation: Installation, databases: Databases, stack: ExitStack) -> Differences:
+@dataclass(frozen=True, slots=True)
+class _Named:
+    """What the pool says that content belongs to: submissions, updates of rounds, uploads."""
+
+    submitted: Sequence[Entry]
+    updates: Sequence[tuple[Cid, str, bool]]
+    uploads: Sequence[Row[Any]]
+
+
+def check_store(installation: Installation, databases: Databases) -> Differences:
     """What can be looked at is looked at byte by byte; of what the service holds its word is taken."""
     index = Index(databases.index)
     ids = index.version_ids()
     settings, folder = installation.settings, installation.home.store
     if not isinstance(settings.store, EmbeddedStore):
-        daemon = open_store(settings, folder, owner=str(installation.gateway))
-        stack.callback(daemon.close)
-        yield from _named(installation, databases, daemon, set(daemon.pins()))
-        yield from unreadable(daemon, index, ids)
+        with closing(open_store(settings, folder, owner=str(installation.gateway))) as daemon:
+            yield from _named(installation, databases, daemon, daemon.pins)
+            yield from unreadable(daemon, index, ids)
         return f"holds and pins all {len(ids)} versions; every block of them is of its hash"
     try:
         shelf = Shelf(folder)
@@ -54,31 +66,51 @@ def check_store(installation: Installation, databases: Databases, stack: ExitSta
     except VerificationFailed as e:
         yield str(e)
         return "cannot be looked at further"
-    stack.callback(shelf.close)
-    yield from _named(installation, databases, shelf, set(shelf.pins))
-    yield from shelf.damage()
+    with closing(shelf):
+        yield from _named(installation, databases, shelf, lambda: shelf.pins)
+        yield from shelf.damage()
     return f"holds and pins all {len(ids)} versions; every block of every pack is of its hash"
 
 
 def _named(
-    installation: Installation, databases: Databases, content: Content, pins: Collection[Pin]
+    installation: Installation, databases: Databases, content: Content, pinned: Callable[[], Iterable[Pin]]
 ) -> Iterator[str]:
+    """What names content is read before the pins: a gateway pins it before it says that it took it in."""
     index, tasks = Index(databases.index), TaskIndex(databases.index)
-    yield from unkept(content, index, index.version_ids(), pins)
-    documents = documents_of((event.name, event.args) for event in tasks.stating())
-    yield from unkept_documents(content, documents, pins)
-    if pool_due(databases.primary) is not None:
-        return  # said of the pool already
+    ids = index.version_ids()
+    documents = list(documents_of((event.name, event.args) for event in tasks.stating()))
+    named, trouble = _Named((), (), ()), list[str]()
     try:
-        yield from unkept_submissions(content, _own(installation, Pool(databases.primary)), pins)
-        updates = _updates(tasks, Contributions(databases.primary))
-        kept = [Pin(cid, owner) for cid, owner, is_over in updates if not is_over]
-        yield from unkept_documents(content, kept, pins)
+        if pool_due(databases.primary) is None:  # else it is said of the pool already
+            named = _names(installation, databases.primary, tasks)
     except (RegistryError, ValueError) as e:
-        yield f"the pool cannot be read: {e}"
-        return
-    pinned, handed = {pin.cid for pin in pins}, {cid for cid, _owner, _is_over in updates}
-    yield from told(check_upload_rows(databases.primary, pinned, handed, size_in(content)))
+        trouble = [f"the pool cannot be read: {e}"]
+    pins = set(pinned())
+    yield from unkept(content, index, ids, pins)
+    yield from unkept_documents(content, documents, pins)
+    yield from trouble
+    yield from unkept_submissions(content, named.submitted, pins)
+    kept = [Pin(cid, owner) for cid, owner, is_over in named.updates if not is_over]
+    yield from unkept_documents(content, kept, pins)
+    handed = {cid for cid, _owner, _is_over in named.updates}
+    is_ours = _owns(installation)
+    pinned_cids = {pin.cid for pin in pins}
+    yield from told(check_upload_rows(named.uploads, pinned_cids, handed, size_in(content), is_ours))
+
+
+def _names(installation: Installation, pool: Engine, tasks: TaskIndex) -> _Named:
+    return _Named(
+        tuple(_own(installation, Pool(pool))),
+        _updates(tasks, Contributions(pool)),
+        upload_rows(pool),
+    )
+
+
+def _owns(installation: Installation) -> Callable[[Row[Any]], bool]:
+    """Of gateways that share a pool each pins what came in through it, and marks the upload with its own."""
+    if not installation.is_shared() or (seal := installation.seal()) is None:
+        return lambda _row: True
+    return lambda row: row.seal is not None and seal.is_own(row.seal)
 
 
 def _own(installation: Installation, pool: Pool) -> Iterator[Entry]:

@@ -6,14 +6,14 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
-from sqlalchemy import Engine, insert, update
+from sqlalchemy import Engine, insert, select, update
 
 from registry.audit.marked import check_marked_rows
 from registry.core.cid import Cid
 from registry.core.ids import Address, FeeClass, VersionId, hex32, keccak, sha256
 from registry.core.signing import KeySigner
 from registry.core.version import Submission, Version
-from registry.database import open_database, writing
+from registry.database import open_database, snapshot, writing
 from registry.errors import Conflict, Malformed, StoreUnavailable, Unauthenticated
 from registry.pool import Answered, Entry, Nonces, Pool, PoolState, Requests, Upload, Uploads, open_nonces
 from registry.pool.nonces import LEAD_S, SWEEP_S
@@ -49,6 +49,17 @@ def test_what_was_added_is_there_whole_after_a_restart(pool: Pool, open_engine: 
     found = Pool(open_engine()).get(given.version_id)
     assert found is not None
     assert replace(found, sequence=0) == given
+
+
+def test_a_snapshot_is_of_one_moment(pool: Pool, open_engine: OpenEngine) -> None:
+    pool.add([entry("before")])
+    held = select(submissions.c.model).order_by(submissions.c.sequence)
+    with snapshot(open_engine()) as connection:
+        first = connection.execute(held).scalars().all()
+        pool.add([entry("meanwhile")])
+        assert connection.execute(held).scalars().all() == first == ["local/before"]
+    with snapshot(open_engine()) as connection:
+        assert connection.execute(held).scalars().all() == ["local/before", "local/meanwhile"]
 
 
 def test_pending_entries_come_in_order_of_arrival_page_by_page(pool: Pool) -> None:

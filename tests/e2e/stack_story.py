@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +33,32 @@ def submit(
     manifest.write_text(json.dumps({"description": "a twin of every stack", "tags": ["every-stack"]}))
     told = ("--manifest", manifest, "--salt", f"0x{seed:064x}", "--max-price", MAX_PRICE)
     return stack.do("submit", model, weights, *told, *more, key=key)
+
+
+@contextmanager
+def working(stack: Stack, model: str) -> Iterator[None]:
+    """Meanwhile versions of one model are submitted, one after the other; in the end all are sealed."""
+    is_done = threading.Event()
+    waiting: list[str] = []
+
+    def work(client: Client) -> None:
+        for seed in count(1_000):
+            weights = write_weights(_weights(stack, model), seed)
+            told = client.submit(model, [weights], {"description": "busy"}, wait=False, max_price=MAX_PRICE)
+            waiting.append(told.version_id)
+            if is_done.wait(0.1):
+                return
+
+    with stack.client() as client:
+        thread = threading.Thread(target=work, args=(client,))
+        thread.start()
+        try:
+            yield
+        finally:
+            is_done.set()
+            thread.join()
+        for version in waiting:
+            client.wait(version)
 
 
 def sent(stack: Stack, model: str) -> bytes:

@@ -88,7 +88,10 @@ def test_the_doctor_names_a_byte_that_rotted_in_a_pack(home: Path) -> None:
     pack.write_bytes(raw)
     done = twinledger("doctor", "--json", home=home)
     assert done.code == 5
-    assert pack.name in done.out
+    named = {pack.name in one["result"] for one in done.json if one["wrong"]}
+    assert named == {True}
+    table = [line for line in twinledger("doctor", home=home).out.splitlines() if pack.name in line]
+    assert {tuple(line.split()[:2]) for line in table} == {("WRONG", "store")}
 
 
 def test_the_doctor_names_a_projection_and_a_pool_that_left_the_chain(home: Path) -> None:

@@ -33,6 +33,7 @@ from stack_story import (
     submit,
     sums,
     trust_of,
+    working,
     x25519,
 )
 
@@ -128,7 +129,8 @@ def test_the_doctor_finds_nothing_wrong_while_everything_runs(stack: Stack) -> N
         print(done.out, done.err)  # shown where it never comes to hold
         assert done.code in (0, 5, 6), "well, not well, or a node that does not answer in time"
         if done.code != 6:
-            assert {"service", "chain"} <= {finding["part"] for finding in done.json}
+            found = {finding["part"]: finding["result"] for finding in done.json}
+            assert {"service", "chain"} <= set(found) and "not running" not in found["service"]
         return done.code == 0
 
     for home in stack.servers:
@@ -274,6 +276,14 @@ def test_both_gateways_grow_one_chain_log_each_from_the_chain(stack: Stack) -> N
         assert old.origin == new.origin and old.size > 50
         proof = [parse_hex32(node) for node in longer.audit.consistency("chain", old.size, new.size)]
         merkle.verify_consistency(old.size, new.size, old.root, new.root, proof)
+
+
+def test_work_under_way_is_no_finding(stack: Stack) -> None:
+    with working(stack, "local/busy"):
+        for home in dict.fromkeys(stack.servers):
+            for look in (("doctor",), ("audit", "fsck")):
+                done = command(*look, home=home)
+                assert done.code == 0, [finding for finding in done.json if finding["wrong"]]
 
 
 def test_every_miner_is_audited_and_paid(stack: Stack) -> None:

@@ -16,7 +16,7 @@ from registry.api.exchange import (
     read_shape,
     service_of,
 )
-from registry.api.pages import PAGED, integer, page, page_size
+from registry.api.pages import PAGED, check_parameters, integer, page, page_size
 from registry.api.routes import DirectRoute, asks
 from registry.audit.rows import Filter
 from registry.core.refs import parse_reference
@@ -37,13 +37,9 @@ def audits_of(request: Request) -> Audits:
 
 
 def filter_of(request: Request, *also: str) -> Filter:
-    """The filters in the query; Malformed for a parameter nobody defined."""
+    """The filters in the query; `also` are its other parameters."""
+    check_parameters(request, *_FILTERS, *also)
     query = request.query_params
-    unknown = set(query) - {*_FILTERS, *also}
-    if unknown:
-        raise Malformed(
-            f"there is no filter {', '.join(sorted(unknown))}", hint=f"filters are {', '.join(_FILTERS)}"
-        )
     return Filter(
         log=query.get("log"),
         actor=query.get("actor"),
@@ -82,6 +78,7 @@ async def prove_event(request: Request, event: str) -> Response:
 async def list_checkpoints(request: Request, log: str = "chain") -> Response:
     """Kept checkpoints of a log with more entries than `cursor`."""
     await caller_of(request, "audit")
+    check_parameters(request, "log", *PAGED)
     after, limit = integer(request, "cursor", 0) - 1, page_size(integer(request, "limit", 100))
     items = await in_thread(audits_of(request).checkpoints, log, after, limit)
     following = str(int(items[-1].split("\n")[1]) + 1) if len(items) == limit else None
@@ -92,6 +89,7 @@ async def list_checkpoints(request: Request, log: str = "chain") -> Response:
 async def consistency(request: Request, log: str = "chain") -> Response:
     """The proof that a log only grew between two sizes."""
     await caller_of(request, "audit")
+    check_parameters(request, "log", "from", "to")
     old, new = integer(request, "from", 0), integer(request, "to", 0)
     return answer(
         {
@@ -107,6 +105,7 @@ async def consistency(request: Request, log: str = "chain") -> Response:
 async def complete(request: Request, key: str, log: str = "chain") -> Response:
     """One page of everything that concerns a key, with the proof that nothing is missing."""
     await caller_of(request, "audit")
+    check_parameters(request, "key", "log", *PAGED)
     first, limit = integer(request, "cursor", 0), page_size(integer(request, "limit", 100))
     return answer(await in_thread(audits_of(request).complete, log, key, first, limit))
 
@@ -143,6 +142,7 @@ async def show_probing(request: Request) -> Response:
 async def show_impact(request: Request, ref: str) -> Response:
     """Whom a tainted version, device, update or dataset reached."""
     await caller_of(request, "audit")
+    check_parameters(request)
     audits, service = audits_of(request), service_of(request)
 
     def asked() -> Response:

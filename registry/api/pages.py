@@ -1,6 +1,6 @@
 """Lists come in pages of at most 1000, each continued by the cursor of the page before."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import TypeVar
 
 from fastapi import Request
@@ -18,6 +18,17 @@ def integer(request: Request, name: str, default: int) -> int:
     """A query parameter that is a number from 0."""
     text = request.query_params.get(name)
     return default if text is None else read_count(text, name)
+
+
+def check_parameters(request: Request, *names: str, repeated: Collection[str] = ()) -> None:
+    """Malformed for a parameter that nobody defined, which would be passed over, or that is given twice."""
+    query = request.query_params
+    if unknown := set(query) - {*names}:
+        hint = f"it takes {', '.join(names)}" if names else "it takes none"
+        raise Malformed(f"there is no parameter {', '.join(sorted(unknown))}", hint=hint)
+    twice = {name for name in query if name not in repeated and len(query.getlist(name)) > 1}
+    if twice:
+        raise Malformed(f"{', '.join(sorted(twice))} is taken once")
 
 
 def page_size(limit: int) -> int:

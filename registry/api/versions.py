@@ -10,7 +10,7 @@ from starlette.convertors import Convertor, register_url_convertor
 
 from registry.api.content import Asked, content_response
 from registry.api.exchange import SELF_SIGNED, admission_of, answer, caller_of, in_thread, post, service_of
-from registry.api.pages import PAGED, integer, page, page_size
+from registry.api.pages import PAGED, check_parameters, integer, page, page_size
 from registry.api.routes import DirectRoute, asks
 from registry.api.shapes import grant_answer, kin_answer, model_answer, version_answer, version_json
 from registry.core.ids import hex32
@@ -231,12 +231,7 @@ def _raw(body: RawTransaction) -> bytes:
 
 def _search(request: Request) -> Search:
     query = request.query_params
-    unknown = set(query) - {*_SEARCHED, *PAGED}
-    if unknown:
-        raise Malformed(f"search has no parameter {', '.join(sorted(unknown))}")
-    twice = [name for name in query if name not in _REPEATED and len(query.getlist(name)) > 1]
-    if twice:
-        raise Malformed(f"search takes {', '.join(sorted(twice))} once")
+    check_parameters(request, *_SEARCHED, *PAGED, repeated=_REPEATED)
     return Search(
         text=query.get("q"),
         tags=tuple(query.getlist("tag")),

@@ -65,7 +65,8 @@ class Collector:
             waiting = list(version_ids[start : start + PAGE])
             while waiting:
                 left = self._until - time.monotonic()
-                statuses = self.page(waiting, int(max(0, min(_POLL_S, left))))
+                # Rounded up: asked for no time at all, the gateway would be asked again and again in the end.
+                statuses = self.page(waiting, math.ceil(max(0, min(_POLL_S, left))))
                 for version_id in waiting:
                     settled = _settled(statuses.get(version_id), version_id)
                     if settled is not None:

@@ -32,6 +32,7 @@ from registry.wiring.origins import GATEWAY
 _ANSWER_S = 10.0
 # Longer than a gateway waits before it looks for missing content again.
 _UNDER_WAY_S = 6
+_LOOKS = 3
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 
@@ -77,7 +78,7 @@ def examine(
             service.is_held if service else None,
             signatures=signatures,
         )
-        look = _told_twice if agreement.is_running else _told
+        look = _standing if agreement.is_running else _told
         for part, check in agreement.checks(stack):
             findings += look(part, check)
     return findings
@@ -201,18 +202,19 @@ def _chain(link: ChainLink | None, deployment: Deployment, service: Service | No
         yield Finding("chain", f"the service does not say what it serves: {e}", is_wrong=True)
 
 
-def _told_twice(part: str, check: Check) -> list[Finding]:
-    """What a service at work has not finished yet is no difference: only what stands is told.
+def _standing(part: str, check: Check) -> list[Finding]:
+    """What a service at work has not finished yet is no difference: only what stands for a while is told.
 
     Content that was sealed through another gateway, for one, is pinned here a little later.
     """
     found = list(_told(part, check))
-    if not any(finding.is_wrong for finding in found):
-        return found
-    time.sleep(_UNDER_WAY_S)
-    again = list(_told(part, check))
-    standing = [finding for finding in again if finding in found or not finding.is_wrong]
-    return standing or [Finding(part, f"what was under way is done {_UNDER_WAY_S} s later")]
+    for _ in range(_LOOKS - 1):
+        if not any(finding.is_wrong for finding in found):
+            break
+        time.sleep(_UNDER_WAY_S)
+        again = list(_told(part, check))
+        found = [finding for finding in again if finding in found or not finding.is_wrong]
+    return found or [Finding(part, "what was under way when it was looked at is done")]
 
 
 def _told(part: str, check: Check) -> Iterator[Finding]:

@@ -72,6 +72,19 @@ def test_the_doctor_works_while_the_service_runs_and_after_it(home: Path) -> Non
         assert "by the service's word" in findings(done)["store"]
 
 
+def test_the_doctor_names_what_is_wrong_while_the_service_runs(home: Path) -> None:
+    with running("up", "--port", 0, home=home) as up:
+        up.wait_for(r"is up at (http\S+)")
+        with closing(sqlite3.connect(home / "pool.db")) as pool:
+            pool.execute("UPDATE submissions SET model = 'local/another'")
+            pool.commit()
+        done = twinledger("doctor", "--json", home=home)
+    assert done.code == 5
+    wrong = [one for one in done.json if one["wrong"]]
+    assert {one["part"] for one in wrong} == {"pool"}
+    assert any("the model says local/another" in one["result"] for one in wrong)
+
+
 def test_the_doctor_calls_nothing_lost_that_only_members_are_shown(home: Path) -> None:
     (home / "twinledger.toml").write_text('[access]\ncontent = "members"\n')
     with running("up", "--port", 0, home=home) as up:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import count
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from conftest import write_weights
+from meanwhile import meanwhile
 from stacks import Stack, signer
 
 from registry.core.checkpoint import Checkpoint
@@ -38,25 +38,17 @@ def submit(
 @contextmanager
 def working(stack: Stack, model: str) -> Iterator[None]:
     """Meanwhile versions of one model are submitted, one after the other; in the end all are sealed."""
-    is_done = threading.Event()
+    seeds = count(1_000)
     waiting: list[str] = []
 
-    def work(client: Client) -> None:
-        for seed in count(1_000):
-            weights = write_weights(_weights(stack, model), seed)
-            told = client.submit(model, [weights], {"description": "busy"}, wait=False, max_price=MAX_PRICE)
-            waiting.append(told.version_id)
-            if is_done.wait(0.1):
-                return
+    def give() -> None:
+        weights = write_weights(_weights(stack, model), next(seeds))
+        told = client.submit(model, [weights], {"description": "busy"}, wait=False, max_price=MAX_PRICE)
+        waiting.append(told.version_id)
 
     with stack.client() as client:
-        thread = threading.Thread(target=work, args=(client,))
-        thread.start()
-        try:
+        with meanwhile(give, pause_s=0.1):
             yield
-        finally:
-            is_done.set()
-            thread.join()
         for version in waiting:
             client.wait(version)
 

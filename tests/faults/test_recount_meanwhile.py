@@ -1,13 +1,12 @@
 """`twinledger fees recompute` on a chain that goes on while it is read, and takes blocks back."""
 
 import json
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from meanwhile import meanwhile
 from nodes import RICH, Front, ask, create_probe, words
 
 from registry.chain.deploy import Settings as Terms
@@ -24,7 +23,7 @@ from registry.wiring.recounting import Recounting, recount_chain
 
 
 class Payer:
-    """Pays into an escrow, a block for each payment, until it is stopped."""
+    """Pays into an escrow, a block for each payment."""
 
     def __init__(self, url: str, link: RpcChain, deployment: Deployment) -> None:
         self.url, self.link = url, link
@@ -46,23 +45,6 @@ class Payer:
         """Another newest block takes the place of two."""
         ask(self.url, "anvil_reorg", 2, [])
         self.pay()
-
-    @contextmanager
-    def paying(self) -> Iterator[None]:
-        """Again and again, meanwhile."""
-        is_done = threading.Event()
-
-        def work() -> None:
-            while not is_done.is_set():
-                self.pay()
-
-        thread = threading.Thread(target=work)
-        thread.start()
-        try:
-            yield
-        finally:
-            is_done.set()
-            thread.join()
 
 
 class Between(Front):
@@ -99,7 +81,7 @@ def recounted(url: str, folder: Path) -> Recounting:
 
 
 def test_what_is_paid_while_it_is_read_is_no_difference(payer: Payer, tmp_path: Path) -> None:
-    with payer.paying():
+    with meanwhile(payer.pay):
         found = [recounted(payer.url, tmp_path) for _ in range(20)]
     assert [counted.recount.differences for counted in found] == [[]] * 20
     assert found[-1].block > found[0].block, "the chain went on"

@@ -59,7 +59,7 @@ class Front(BaseHTTPRequestHandler):
 
     def own(self, call: dict[str, Any]) -> dict[str, Any] | None:
         """The result or the error that the node would not give; None to ask the node."""
-        raise NotImplementedError
+        return None
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))

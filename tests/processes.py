@@ -31,7 +31,6 @@ from registry.core.signing import KeySigner
 from registry.keystore import DEVELOPMENT, write_private
 
 DEVNET = Path(__file__).parents[1] / "scripts" / "devnet"
-# The first account of anvil's well-known mnemonic.
 _PATIENCE_S = 300
 
 

@@ -5,6 +5,7 @@
 a loop calls it about once a second. Entries beyond the checkpoint are kept and promised, not yet proved.
 """
 
+import fcntl
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
@@ -279,14 +280,16 @@ def hold(path: Path) -> FileLock:
 
 def is_grown(path: Path) -> bool:
     """Whether a process has the log to itself at present: a gateway is at work there."""
-    if not _lock_of(path).exists():
-        return False
-    lock = FileLock(_lock_of(path), timeout=0)
     try:
-        lock.acquire()
-    except Timeout:
-        return True
-    lock.release()
+        file = _lock_of(path).open("rb")
+    except FileNotFoundError:
+        return False
+    # FileLock takes the same flock, but opens the file to write: whoever looks changes nothing.
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
     return False
 
 

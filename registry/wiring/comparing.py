@@ -40,7 +40,7 @@ def compare(held: Engine, contracts: Contracts, folder: Path, stack: ExitStack) 
     left = _TRIES
     while True:
         left -= 1
-        rebuilt.catch_up()
+        rebuilt.catch_up()  # most of it before, so that the snapshot is soon over
         with snapshot(held) as connection:
             tip = newest_block(connection)
             if tip is None:

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from nodes import RICH, ask
 from processes import keep_key
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from incentives.payouts import Payout, PayoutTable, Scope
 from registry.chain.deploy import FeeSettings, Settings, StorageSettings, deploy
@@ -26,16 +26,18 @@ from registry.chain.gateway import Contracts, version_tuple
 from registry.chain.rpc import RpcChain
 from registry.chain.seal import encode_seal
 from registry.chain.sender import Sender
+from registry.cli.context import Globals
 from registry.cli.serving import in_background
 from registry.config import Home, load_settings
 from registry.core.ids import FeeClass, Role, hex32, keccak, name_hash
 from registry.core.signing import KeySigner
 from registry.core.version import NO_SALT, Submission, Version, submission_digest
-from registry.database import reading
+from registry.database import reading, writing
 from registry.errors import ChainReorganised
 from registry.index.schema import CHAIN_TABLES, blocks
 from registry.pool import Entry, PoolState
 from registry.wiring.alone import gateway_alone
+from registry.wiring.examining import examine
 from registry.wiring.gateway import Gateway
 
 ANA, BO = KeySigner(keccak(b"ana")), KeySigner(keccak(b"bo"))
@@ -286,6 +288,22 @@ def test_a_gateway_that_has_just_caught_up_knows_how_deep_a_reorganisation_is(
         ask(town.url, "anvil_reorg", 3, [])
         wait_until(lambda: is_at_head(gateway, town))
         assert gateway.service.follower.end is None
+
+
+def wrong_in(home: Home) -> set[str]:
+    settings = load_settings(home, {}, folder=home.root).settings
+    return {finding.part for finding in examine(home, settings, Globals()) if finding.is_wrong}
+
+
+def test_the_doctor_compares_the_projection_of_a_gateway_at_work(town: Town, tmp_path: Path) -> None:
+    home = home_of(town, tmp_path / "one", confirmations=3)
+    with serving(home) as (gateway, _url):
+        wait_until(lambda: is_at_head(gateway, town))
+        gateway.keeper.feed()
+        assert wrong_in(home) == set()
+        with writing(gateway.databases.index) as connection:
+            connection.execute(update(blocks).values(time=blocks.c.time + 1))
+        assert wrong_in(home) == {"projection"}
 
 
 def status_of(url: str) -> tuple[int, str]:

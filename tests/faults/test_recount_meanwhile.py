@@ -51,10 +51,7 @@ class Between(Front):
     """Before the node answers as of a block, something happens: as often as is left."""
 
     left = 0
-
-    @staticmethod
-    def happens() -> None:
-        raise NotImplementedError
+    happens: Callable[[], None]
 
     def own(self, call: dict[str, Any]) -> dict[str, Any] | None:
         if call["method"] == "eth_call" and isinstance(call["params"][1], dict) and self.left:

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from registry.audit.completeness import page, verify_page
-from registry.audit.logstore import LogStore
+from registry.audit.logstore import LogStore, is_grown
 from registry.core import merkle
 from registry.core.checkpoint import Checkpoint, verify_checkpoint
 from registry.core.log import keys_of
@@ -280,6 +280,14 @@ def test_a_file_that_differs_from_its_checkpoint_is_not_opened(bench, entry, cha
     db.close()
     with pytest.raises(VerificationFailed):
         bench.open()
+
+
+def test_a_log_is_grown_from_its_opening_to_its_end(bench, log) -> None:
+    path = bench.folder / "gateway.db"
+    assert [is_grown(path), is_grown(path), is_grown(bench.folder / "none.db")] == [True, True, False]
+    log.close()
+    assert not is_grown(path)
+    bench.open().close()  # having looked keeps nobody out
 
 
 def test_an_empty_log_has_a_checkpoint_too(log) -> None:
